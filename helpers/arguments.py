@@ -1,0 +1,27 @@
+"""Floor 0: what a bad argument is told. Every message names the argument, what is allowed and what was given."""
+
+import math
+import numbers
+
+
+def integer(name, value, low, high):
+    """`value` as an int, if it is a whole number from `low` to `high`; a ValueError that says so if not."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+        raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+    return int(value)
+
+
+def number(name, value, low=-math.inf, high=math.inf):
+    """`value` as a float, if it is a finite number from `low` to `high`; a ValueError that says so if not."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and low <= value <= high):
+        limits = f" from {low:g} to {high:g}" if high < math.inf else f" from {low:g} up" if low > -math.inf else ""
+        raise ValueError(f"{name} must be a finite number{limits}, got {value!r}")
+    return float(value)
+
+
+def choice(name, value, allowed):
+    """`value`, if it is one of `allowed`; a ValueError that lists them if not."""
+    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value

@@ -1,0 +1,72 @@
+"""Floor 1: the data of the series, read from data/ and from nowhere else."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .arguments import integer
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+class DamagedData(Exception):
+    """A file of data/ is missing or is not the file that was recorded."""
+
+
+class Split(NamedTuple):
+    """A data set cut in two. x: float32 (examples, features), standardized; y: int64 (examples,), class numbers."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    x_test: torch.Tensor
+    y_test: torch.Tensor
+
+
+def load(name, folder=DATA):
+    """The arrays of the file `name` in `folder`, as a dict, after its sha256 was found in `folder`/SHA256SUMS.
+
+    Raises DamagedData, with the file's name and how to restore it, if it is missing, truncated or altered.
+    """
+    path = Path(folder) / name
+    restore = f"restore it with: git checkout -- data/{name}"
+    try:
+        sums = (path.parent / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        content = path.read_bytes()
+    except FileNotFoundError as missing:
+        lost = Path(missing.filename).name
+        raise DamagedData(f"data/{lost} is missing; restore it with: git checkout -- data/{lost}") from None
+    expected = {line.split()[1]: line.split()[0] for line in sums if line.strip()}.get(name)
+    if expected is None:
+        raise DamagedData(f"data/SHA256SUMS has no line for {name}; restore it with: git checkout -- data/SHA256SUMS")
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise DamagedData(
+            f"data/{name} is not the recorded file: {len(content)} bytes with sha256 {found[:12]}…, "
+            f"expected {expected[:12]}…; {restore}"
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def digits(seed=0, *, test=297, folder=DATA):
+    """The 1797 handwritten digits of 8x8 pixels as a Split of 64 features and 10 classes, shuffled by `seed`.
+
+    `test` examples (1 to 1796) are held out. Pixels are standardized by one mean and one standard deviation, those of
+    the training part, so that the input of every network here has mean 0 and standard deviation 1 (no unit).
+    Raises DamagedData if data/digits.npz is missing or altered, ValueError on a bad `seed` or `test`.
+    Origin: Alpaydin & Kaynak, UCI, CC BY 4.0; see data/README.md.
+    """
+    arrays = load("digits.npz", folder)
+    total = len(arrays["labels"])
+    test = integer("test", test, 1, total - 1)
+    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+    order = torch.randperm(total, generator=generator)
+    x = torch.from_numpy(arrays["images"]).reshape(total, -1).float()[order]
+    y = torch.from_numpy(arrays["labels"]).long()[order]
+    train = x[:-test]
+    x = (x - train.mean()) / train.std(correction=0)
+    return Split(x[:-test], y[:-test], x[-test:], y[-test:])

@@ -1,0 +1,206 @@
+"""Floor 2: what happens to the signal, and to its gradient, layer by layer."""
+
+import copy
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from .arguments import choice, integer
+from .networks import ACTIVATIONS
+
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+SAMPLE = 2**14  # values of a layer that go into its histogram
+FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
+
+# glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
+# for the next layer. Once a large block was freed it keeps more: a quarter of a profile's time.
+torch.empty(2**22)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One forward pass (and one backward pass, if labels were given), as NumPy arrays with one row a hidden layer.
+
+    Every array has shape (depth, *stack), plus a last dimension where one is named. A pre-activation z is what goes into
+    a layer's activation function, its output a is what comes out; statistics are over the batch and the units together.
+
+    mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
+    pre_mean, pre_std: of the pre-activation z.
+    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest. Of a
+        batch with many values (over 16384) every k-th example is counted, k times.
+    dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
+    saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
+    nonfinite: share of the values of z that are NaN or infinite.
+    gradient: norm of the gradient of the mean cross-entropy with respect to z; None without labels.
+    weight_gradient: the same with respect to the weight that makes z; None without labels.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
+    pre_mean: np.ndarray
+    pre_std: np.ndarray
+    counts: np.ndarray
+    edges: np.ndarray
+    dead: np.ndarray
+    saturated: np.ndarray
+    nonfinite: np.ndarray
+    gradient: np.ndarray | None = None
+    weight_gradient: np.ndarray | None = None
+
+    @property
+    def depth(self):
+        """How many hidden layers were seen."""
+        return len(self.mean)
+
+    @property
+    def layers(self):
+        """The layers' numbers, 1 to depth: what a figure has on its horizontal axis."""
+        return np.arange(1, self.depth + 1)
+
+
+def profile(net, x, y=None, bins=60, *, dtype=None):
+    """The Profile of `net` on the batch `x`, and of its gradient if the class numbers `y` are given.
+
+    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
+    x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
+    dtype: "float16", "bfloat16", "float32" or "float64": the pass is computed in it, so that an overflow can be met for
+    real; None takes x and the network as they are. Works in the mode, train or eval, that the network is in.
+    The network is unchanged afterwards, running averages included, and carries no hook.
+    Raises ValueError on a bad argument.
+    """
+    integer("bins", bins, 2, 127)
+    if not isinstance(x, torch.Tensor) or x.dim() < 2:
+        raise ValueError(f"x must be a tensor of shape (batch, inputs), got {getattr(x, 'shape', x)!r}")
+    if y is not None and (not isinstance(y, torch.Tensor) or y.shape != x.shape[-2:-1]):
+        raise ValueError(f"y must be a tensor of shape ({x.shape[-2]},), got {getattr(y, 'shape', y)!r}")
+    cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
+    if cast or any(True for _ in net.buffers()):
+        net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
+    rows, kept, scratch = [], [], {}
+
+    def see(activation, inputs, output):
+        z, a = inputs[0], output
+        if y is not None:
+            kept.append(z)
+            z, a = z.detach(), a.detach()
+        for one in [(z, a)] if z.dim() == 2 else zip(z.flatten(0, -3), a.flatten(0, -3)):
+            rows.append(_row(activation, *one, bins, scratch))
+
+    with torch.inference_mode() if y is None else torch.enable_grad(), _watched(net, see):
+        scores = net(x.to(cast))
+    if not rows:
+        raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
+    columns = _columns(rows, bins, scores.shape[:-2])
+    if y is not None:
+        columns |= _gradients(scores, y, kept, net)
+    return Profile(**columns)
+
+
+@contextmanager
+def _watched(net, see):
+    """Calls see(activation, inputs, output) as each activation runs; the hooks are gone when the block ends."""
+    kinds = tuple(ACTIVATIONS.values())
+    hooks = [module.register_forward_hook(see) for module in net.modules() if isinstance(module, kinds)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _row(activation, z, a, bins, scratch):
+    """The numbers of one layer of one network, in few passes over its values; z, a: (batch, width).
+
+    A profile is to cost little more than the forward pass itself: see tests/benchmark.py. What needs no pass over the values
+    is left to the end, and the memory in `scratch` serves layer after layer, so that it stays in the processor's cache.
+    """
+    if z.dtype in (torch.float16, torch.bfloat16):
+        z, a = z.float(), a.float()
+    highest = z.amax(0)
+    low, high = float(z.amin()), float(highest.amax())  # each hands on a NaN
+    row = {"activation": type(activation), "extremes": (low, high), "highest": highest, "nonfinite": 0.0}
+    row["saturated"] = _saturated(activation, a)
+    row["pre_mean"], row["pre_std"] = _moments(z)
+    row["mean"], row["std"] = _moments(a)
+    if not math.isfinite(low) or not math.isfinite(high):
+        finite = z[torch.isfinite(z)]
+        row["nonfinite"] = 1 - len(finite) / z.numel()
+        if len(finite) == 0:
+            return row | {"counts": np.zeros(bins, int), "low": np.nan, "high": np.nan}
+        z, low, high = finite.double(), float(finite.amin()), float(finite.amax())
+    if low == high:  # all values alike: np.histogram's own choice of edges
+        low, high = low - 0.5, high + 0.5
+    return row | {"counts": _histogram(z, low, high, bins, scratch), "low": low, "high": high}
+
+
+def _columns(rows, bins, stack):
+    """The rows of all layers and networks as a Profile's arrays."""
+    kinds = [row.pop("activation") for row in rows]
+    ends = torch.tensor([row.pop("extremes") for row in rows])
+    for kind in set(kinds):  # each is monotone: the output's extremes are those of the pre-activation
+        mine = torch.tensor([kind is one for one in kinds])
+        ends[mine] = kind().forward(ends[mine])
+    for row, kind, (least, greatest) in zip(rows, kinds, ends.tolist()):
+        highest = row.pop("highest").numpy()
+        row["min"], row["max"] = least, greatest
+        row["dead"] = np.count_nonzero(highest <= 0) / len(highest) if kind is nn.ReLU else 0.0
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    columns["edges"] = np.linspace(columns.pop("low"), columns.pop("high"), bins + 1, axis=-1)
+    return {name: column.reshape(-1, *stack, *column.shape[1:]) for name, column in columns.items()}
+
+
+def _moments(v):
+    """Mean and standard deviation of all values of v (NaN if one is not finite)."""
+    count = v.numel()
+    mean, square = float(v.sum()) / count, float(torch.linalg.vector_norm(v)) ** 2 / count
+    variance = square - mean**2
+    if 1e-24 < square < 1e24 and variance > 0.01 * square:
+        return mean, variance**0.5
+    # Squares near the ends of float32's range, or a mean so large that the difference would cancel: slowly, then.
+    unit = float(v.abs().max()) or 1.0
+    v = v.double() / unit
+    return float(v.mean()) * unit, float(v.std(correction=0)) * unit
+
+
+def _histogram(z, low, high, bins, scratch):
+    """np.histogram's counts of z in `bins` bins from low to high, up to values that lie on an edge.
+
+    Of many values every k-th row is counted, k times.
+    """
+    k = math.ceil(z.numel() / SAMPLE)
+    z = z[::k]
+    scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
+    if not abs(low * scale) < 1e4 or not scale < 1e30:  # bins too fine for float32
+        return k * np.histogram(z.double().numpy(), bins, (low, high))[0]
+    for name, dtype in ("place", z.dtype), ("byte", torch.int8):  # bytes are the quickest to count
+        if (name, z.shape, dtype) not in scratch:
+            scratch[name, z.shape, dtype] = torch.empty(z.shape, dtype=dtype)
+    place = torch.add(-low * scale, z, alpha=scale, out=scratch["place", z.shape, z.dtype])
+    byte = scratch["byte", z.shape, torch.int8].copy_(place)
+    return k * torch.bincount(byte.view(torch.uint8).flatten(), minlength=bins).numpy()
+
+
+def _saturated(activation, a):
+    """Share of the outputs where the slope of tanh (1 - a²) or sigmoid (a - a²) is below FLAT times its steepest."""
+    if isinstance(activation, nn.Tanh):
+        return float((1 - a**2 < FLAT).double().mean())
+    if isinstance(activation, nn.Sigmoid):
+        return float((4 * a * (1 - a) < FLAT).double().mean())
+    return 0.0
+
+
+def _gradients(scores, y, kept, net):
+    """Norms of the gradient at each pre-activation and at the weight of each hidden layer, per network of a stack."""
+    stack = scores.shape[:-2]
+    classes = y.expand(*stack, -1).flatten()
+    loss = nn.functional.cross_entropy(scores.flatten(0, -2).float(), classes, reduction="sum") / len(y)
+    weights = [value for name, value in net.named_parameters() if name.endswith("weight") and value.dim() >= 2]
+    gradients = torch.autograd.grad(loss, [*kept, *weights[: len(kept)]])
+    norms = torch.stack([torch.linalg.vector_norm(g.double(), dim=(-2, -1)) for g in gradients]).numpy()
+    return {"gradient": norms[: len(kept)], "weight_gradient": norms[len(kept) :]}
