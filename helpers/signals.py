@@ -80,7 +80,7 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     if y is not None and (not isinstance(y, torch.Tensor) or y.shape != x.shape[-2:-1]):
         raise ValueError(f"y must be a tensor of shape ({x.shape[-2]},), got {getattr(y, 'shape', y)!r}")
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
-    if cast or any(True for _ in net.buffers()):
+    if any(True for _ in net.buffers()) or any(value.dtype != (cast or value.dtype) for value in net.parameters()):
         net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
     rows, kept, scratch = [], [], {}
 

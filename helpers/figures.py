@@ -1,0 +1,212 @@
+"""Floor 3: drawings. A drawing is made once on given Axes and then follows its data: `update` moves its artists and returns
+one sentence that says in words what is to be seen. Nothing here computes a network."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+# Okabe and Ito's palette, darkened where a line would stand out less than 3:1 from white. Each colour has a line style and a
+# marker of its own, so that no difference is told by colour alone.
+STYLES = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    {"color": "#007A59", "linestyle": "-.", "marker": "^"},
+    {"color": "#000000", "linestyle": ":", "marker": "D"},
+    {"color": "#A34A82", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+)
+LOST = "#D55E00"
+WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
+LAYERS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)  # where an axis of layers ends
+DECADES = (1, 2, 4, 8, 16, 24, 32, 40, 50, 100, 200, 320)  # where an axis of powers of ten ends
+
+
+class Drawing:
+    """What every drawing has: its Axes `ax`, the `artists` that move, and an `update` that returns a sentence."""
+
+    def __init__(self, ax, title, ylabel):
+        self.ax = ax
+        self.artists = []
+        ax.set_title(title, loc="left", fontsize=10, pad=24)
+        ax.set(xlabel="layer", ylabel=ylabel)
+        ax.spines[["top", "right"]].set_visible(False)
+
+    def moving(self, artist):
+        """The artist, noted down as one that moves."""
+        self.artists.append(artist)
+        return artist
+
+    def edge_marks(self, marker, height):
+        """Marks at the top (height 1) or bottom (0) edge of the Axes, for layers whose value has no place on the scale."""
+        style = {"color": LOST, "ms": 5, "clip_on": False, "zorder": 5, "transform": self.ax.get_xaxis_transform()}
+        return self.moving(self.ax.plot([], [], marker, **style)[0])
+
+    def fit_layers(self, depth):
+        """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
+        self.ax.set_xlim(0.5, next(end for end in LAYERS if end >= depth) + 0.5)
+
+
+class Curves(Drawing):
+    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it.
+
+    law: the label of a dashed prediction, a constant factor from layer to layer that starts at the first line's first value.
+    """
+
+    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), law=None):
+        super().__init__(ax, title, ylabel)
+        self.quantity = quantity
+        ax.set_yscale("log")
+        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        self.lines = [
+            self.moving(ax.plot([], [], ms=3, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, STYLES)
+        ]
+        self.law = self.moving(ax.plot([], [], "k--", lw=1, label=law)[0]) if law else None
+        self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
+        self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
+        self.limit_name = self.moving(ax.text(0.02, 1, "", color="#A84300", fontsize=8, transform=ax.get_yaxis_transform()))
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.97), ncols=5, frameon=False, fontsize=9, handlelength=2.4)
+
+    def update(self, *rows, factor=None, largest=None, dtype="the dtype"):
+        """Draws one array (depth,) per label. factor: the law's, if there is one. largest: the largest number of `dtype`,
+        a line where it is near."""
+        for line, row in zip(self.lines, rows):
+            line.set_data(np.arange(1, len(row) + 1), row)
+        if self.law is not None:
+            predicted = rows[0][0] * (np.nan if factor is None else factor) ** np.arange(len(rows[0]), dtype=float)
+            self.law.set_data(np.arange(1, len(predicted) + 1), predicted)
+        layers = np.concatenate([np.arange(1, len(row) + 1) for row in rows])
+        values = np.concatenate(rows)
+        lost, zero = layers[~np.isfinite(values)], layers[values == 0]
+        self.overflowed.set_data(lost, np.ones(len(lost)))
+        self.vanished.set_data(zero, np.zeros(len(zero)))
+        self.fit_layers(layers.max())
+        low, high = self.fit_decades(values)
+        near = largest is not None and low < largest < high
+        self.limit.set(visible=near, ydata=[largest or 1] * 2)
+        self.limit_name.set(visible=near, y=largest or 1, text=f"largest {dtype}")
+        return " ".join(self.sentence(line.get_label(), row) for line, row in zip(self.lines, rows))
+
+    def fit_decades(self, values):
+        """Limits at powers of ten: of a few, the nearest that leave every value inside."""
+        values = np.log10(values[np.isfinite(values) & (values > 0)])
+        low, high = (values.min(), values.max()) if len(values) else (0, 0)
+        below = next(end for end in DECADES if -end <= low)
+        above = next(end for end in DECADES if end >= high)
+        self.ax.set_ylim(10.0**-below, 10.0 ** min(above, 308))
+        return self.ax.get_ylim()
+
+    def sentence(self, label, row):
+        """What one line shows."""
+        depth = len(row)
+        name = f"The {self.quantity}" if len(self.lines) == 1 else f"{label}: the {self.quantity}"
+        lost, zero = np.flatnonzero(~np.isfinite(row)), np.flatnonzero(row == 0)
+        if len(lost):
+            before = f" after {row[lost[0] - 1]:.2g} at layer {lost[0]}" if lost[0] else ""
+            return f"{name} overflows at layer {lost[0] + 1}{before}: from there on (marked ×) no finite number is left."
+        if row[0] == 0 or row[-1] == 0:
+            return f"{name} is exactly zero at {len(zero)} of {depth} layers (marked ▼), {zero[0] + 1} to {zero[-1] + 1}."
+        if depth == 1:
+            return f"{name} of the one layer is {row[0]:.3g}."
+        ratio = row[-1] / row[0]
+        way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
+        to = "," if way == "stays near" else " to"
+        rate = ratio ** (1 / (depth - 1))
+        return f"{name} {way} {row[0]:.2g} at layer 1{to} {row[-1]:.2g} at layer {depth}: a factor of {rate:.3f} a layer."
+
+
+class Spread(Curves):
+    """Standard deviation of each layer's output, one line per Profile."""
+
+    def __init__(self, ax, labels=("measured",), law=None, title="Spread of each layer's output"):
+        super().__init__(ax, title, "standard deviation", "spread", labels, law)
+
+    def update(self, *profiles, **settings):
+        """Draws one Profile per label; the settings are those of Curves.update."""
+        return super().update(*(profile.std for profile in profiles), **settings)
+
+
+class Values(Drawing):
+    """Histogram of each layer's pre-activations as a column of grey: the darker, the more values lie there."""
+
+    def __init__(self, ax, title="Pre-activations (darker: more of them)"):
+        super().__init__(ax, title, "value of the pre-activation")
+        self.bounds = np.linspace(-WINDOW, WINDOW, 102)  # an odd number of cells, so that one is centred on zero
+        extent = (0.5, 1.5, -WINDOW, WINDOW)
+        self.image = self.moving(
+            ax.imshow(np.zeros((101, 1)), cmap="Greys", vmin=0, vmax=1, extent=extent, aspect="auto", origin="lower")
+        )
+        self.image.set_interpolation("nearest")
+        self.overflowed = self.edge_marks("x", 1)
+        ax.set_ylim(-WINDOW, WINDOW)
+
+    def update(self, profile):
+        """Draws one Profile. Full black is the density of a standard normal distribution at its peak, or more."""
+        cumulated = np.concatenate([np.zeros((profile.depth, 1)), profile.counts.cumsum(-1)], axis=-1)
+        shown = np.zeros((len(self.bounds) - 1, profile.depth))
+        for layer, (edges, heights) in enumerate(zip(profile.edges, cumulated)):
+            if heights[-1]:
+                shown[:, layer] = np.diff(np.interp(self.bounds, edges, heights)) / heights[-1]
+        peak = (self.bounds[1] - self.bounds[0]) / np.sqrt(2 * np.pi)
+        self.image.set_data(np.sqrt(np.clip(shown / peak, 0, 1)))  # the root keeps thin tails visible
+        self.image.set_extent((0.5, profile.depth + 0.5, -WINDOW, WINDOW))
+        lost = profile.layers[profile.nonfinite > 0]
+        self.overflowed.set_data(lost, np.ones(len(lost)))
+        self.fit_layers(profile.depth)
+        self.ax.set_ylim(-WINDOW, WINDOW)
+        inside = shown[:, -1].sum()
+        if profile.nonfinite[-1] == 1:
+            return "In the last layer no finite value is left."
+        return f"In the last layer {inside:.0%} of the finite pre-activations lie between {-WINDOW:g} and {WINDOW:g}."
+
+
+class Picture:
+    """A finished figure and its alternative text, which a screen reader reads and a page shows if it cannot show pictures."""
+
+    def __init__(self, png, alt):
+        self.png, self.alt = png, alt
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return bundle(self.png, self.alt)
+
+
+def picture(drawing, *data, size=(7.6, 3.2), **settings):
+    """The Picture of one drawing: `picture(Spread, one, two, labels=("one", "two"))` draws the Profiles one and two.
+
+    size: width and height in inches, at 100 pixels an inch. Settings go to the drawing when it is made.
+    """
+    figure = new_figure(size)
+    drawn = drawing(figure.add_subplot(), **settings)
+    alt = drawn.update(*data)
+    figure.canvas.draw()
+    return Picture(to_png(np.asarray(figure.canvas.buffer_rgba()), level=9), alt)
+
+
+def new_figure(size, dpi=100, layout="constrained"):
+    """A figure without pyplot: nothing global, nothing to close."""
+    figure = Figure(figsize=size, dpi=dpi, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def to_png(pixels, level):
+    """The bytes of a PNG from an array of pixels (height, width, 4); `level` 1 is quick, 9 is small."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert("RGB").save(buffer, "PNG", compress_level=level)
+    return buffer.getvalue()
+
+
+def img(png, alt, attributes=""):
+    """An HTML <img> that carries its own picture and its alternative text."""
+    source = "data:image/png;base64," + base64.b64encode(png).decode()
+    return f'<img alt="{html.escape(alt)}" src="{source}" {attributes}>'
+
+
+def bundle(png, alt):
+    """What a notebook stores of a picture: HTML for JupyterLab, which drops a PNG's alternative text, and the PNG for pages
+    that show no HTML."""
+    data = {"text/html": img(png, alt), "image/png": base64.b64encode(png).decode(), "text/plain": alt}
+    return data, {"image/png": {"alt": alt}}
