@@ -47,7 +47,9 @@ def check(name, answer, seed=0):
         given = [answer(*instance) for instance in instances]
     except Exception as error:
         raise Mistake(f"{name} stopped with {type(error).__name__}: {error}") from error
-    if any(value is ... or value is None for value in given):
+    if any(value is None for value in given):
+        raise Mistake(f"{name} returned nothing: is a return missing?")
+    if any(value is ... for value in given):
         print("Your turn: replace the ... above, then run this cell again.")
         return
     wanted = [exercise.answer(*instance) for instance in instances]
@@ -75,14 +77,11 @@ def compare(prediction, measured, unit=""):
     if prediction is ... or prediction is None:
         print(f"Measured: {measured:.2g}{unit}. (You did not write a prediction: it is worth a guess before you look.)")
         return
-    try:
-        ratio = float(prediction) / float(measured)
-    except (TypeError, ValueError, ZeroDivisionError):
-        print(f"Your prediction: {prediction}. Measured: {measured:.2g}{unit}.")
-        return
-    ratio = max(ratio, 1 / ratio) if ratio > 0 else math.inf
-    verdict = "close" if ratio < 3 else f"off by a factor of {ratio:.1g}"
-    print(f"Your prediction: {float(prediction):.2g}{unit}. Measured: {measured:.2g}{unit}. That is {verdict}.")
+    said = f"Your prediction: {prediction}{unit}. Measured: {measured:.2g}{unit}."
+    if isinstance(prediction, (int, float)) and prediction > 0 and measured > 0:
+        ratio = max(prediction / measured, measured / prediction)
+        said += " Close: within a factor of 3." if ratio < 3 else f" Off by a factor of {ratio:.1g}."
+    print(said)
 
 
 EXERCISES = {
@@ -103,6 +102,11 @@ EXERCISES = {
             "that is the share of the mean square that is left; the gain is one over its root": (
                 lambda slope: (1 + slope**2) / 2
             ),
+            "the root covers the whole fraction: (2 / (1 + slope²)) ** 0.5, not 2 / (1 + slope²) ** 0.5": (
+                lambda slope: 2 / (1 + slope**2) ** 0.5
+            ),
+            "the negative half adds to what is kept; it takes nothing away": lambda slope: (2 / (1 - slope**2)) ** 0.5,
+            "square the slope alone: (1 + slope)² is not 1 + slope²": lambda slope: (2 / (1 + slope) ** 2) ** 0.5,
             "only half of the values are negative, and half are positive: each half counts one half": (
                 lambda slope: 1 / (1 + slope**2) ** 0.5
             ),

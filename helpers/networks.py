@@ -45,7 +45,7 @@ class Linear(nn.Module):
             raise ValueError(f"x must be a tensor of shape {allowed}, got {given}")
         if x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu":
             # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
-            # A CPU's own half-precision product is some sixty times slower.
+            # A CPU's own half-precision product is ten to a hundred times slower.
             product = x.float() @ self.weight.float()
             return (product if self.bias is None else product + self.bias.float()).to(x.dtype)
         product = x @ self.weight
@@ -59,8 +59,8 @@ class BatchNorm(nn.Module):
     """Each unit's values over the batch, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
 
     x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, 1, width), learned.
-    train(): the batch's own mean and biased variance. eval(): running_mean and running_var, averages in which the newest
-    batch weighs `momentum`. Raises ValueError for a batch of one in training: its variance is 0.
+    train(): the batch's own mean and biased variance. eval(): running_mean and running_var (of the unbiased variance), averages in
+    which the newest batch weighs `momentum`. Raises ValueError for a batch of one in training: its variance is 0.
     Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
     """
 

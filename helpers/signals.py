@@ -31,7 +31,7 @@ class Profile:
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
     counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest. Of a
-        batch with many values (over 16384) every k-th example is counted, k times.
+        batch with many values (over 16384) every k-th example (in a layer that overflows, every k-th finite value) is counted, k times.
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
     nonfinite: share of the values of z that are NaN or infinite.
@@ -67,7 +67,7 @@ class Profile:
 def profile(net, x, y=None, bins=60, *, dtype=None):
     """The Profile of `net` on the batch `x`, and of its gradient if the class numbers `y` are given.
 
-    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
+    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity, not in place.
     x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
     dtype: "float16", "bfloat16", "float32" or "float64": the pass is computed in it, so that an overflow can be met for
     real; None takes x and the network as they are. Works in the mode, train or eval, that the network is in.

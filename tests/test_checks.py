@@ -1,0 +1,78 @@
+"""The exercises' feedback: right answers pass, each known mistake is named, and nothing is an assert."""
+
+import pytest
+import torch
+
+from helpers import check, compare
+from helpers.checks import EXERCISES, Mistake
+
+MISTAKES = [(name, message) for name, exercise in EXERCISES.items() for message in exercise.mistakes]
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_answer_passes(name, seed, capsys):
+    check(name, EXERCISES[name].answer, seed=seed)
+    assert capsys.readouterr().out.startswith("Correct.")
+
+
+@pytest.mark.parametrize(("name", "message"), MISTAKES)
+@pytest.mark.parametrize("seed", range(5))
+def test_each_mistake_is_named(name, message, seed):
+    with pytest.raises(Mistake) as caught:
+        check(name, EXERCISES[name].mistakes[message], seed=seed)
+    assert str(caught.value) == message
+
+
+def test_an_unknown_mistake_gets_an_example():
+    with pytest.raises(Mistake, match=r"critical_gain\(0\.\d+\) should be 1\.\d+, got 17"):
+        check("critical_gain", lambda slope: 17)
+
+
+def test_an_answer_that_raises_is_told_so():
+    with pytest.raises(Mistake, match="stopped with ZeroDivisionError"):
+        check("critical_gain", lambda slope: 1 / 0)
+
+
+def test_an_answer_that_is_no_function_is_told_so():
+    with pytest.raises(Mistake, match="must be a function, got 1.41"):
+        check("critical_gain", 1.41)
+
+
+@pytest.mark.parametrize("unanswered", [..., lambda slope: ...])
+def test_an_unanswered_exercise_is_no_error(unanswered, capsys):
+    check("critical_gain", unanswered)
+    assert "Your turn" in capsys.readouterr().out
+
+
+def test_a_forgotten_return_is_named():
+    with pytest.raises(Mistake, match="is a return missing"):
+        check("critical_gain", lambda slope: None)
+
+
+def test_a_tensor_is_an_answer_too(capsys):
+    check("critical_gain", lambda slope: torch.tensor(2 / (1 + slope**2)).sqrt())
+    assert "Correct" in capsys.readouterr().out
+
+
+def test_an_unknown_exercise_is_named():
+    with pytest.raises(ValueError, match="name must be one of 'critical_gain'.*, got 'citrical_gain'"):
+        check("citrical_gain", lambda slope: 1)
+
+
+def test_a_mistake_shows_one_line_in_a_notebook():
+    assert Mistake("upside down")._render_traceback_() == ["Not yet: upside down"]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "said"),
+    [(..., "did not write"), (None, "did not write"), (1.0, "Close"), (100, "a factor of 1e+02"), ("a lot", "a lot"), (0, "0")],
+)
+def test_a_prediction_is_set_beside_the_measurement(prediction, said, capsys):
+    compare(prediction, 1.0)
+    assert said in capsys.readouterr().out
+
+
+def test_a_prediction_of_zero_measured_zero(capsys):
+    compare(0, 0.0)
+    assert "Measured: 0" in capsys.readouterr().out
