@@ -34,12 +34,12 @@ def load(name, folder=DATA):
     path = Path(folder) / name
     restore = f"restore it with: git checkout -- data/{name}"
     try:
-        sums = (path.parent / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        sums = (path.parent / "SHA256SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
         content = path.read_bytes()
     except FileNotFoundError as missing:
         lost = Path(missing.filename).name
         raise DamagedData(f"data/{lost} is missing; restore it with: git checkout -- data/{lost}") from None
-    expected = {line.split()[1]: line.split()[0] for line in sums if line.strip()}.get(name)
+    expected = {line[66:]: line[:64] for line in sums}.get(name)  # 64 hexadecimal digits, two blanks, a name
     if expected is None:
         raise DamagedData(f"data/SHA256SUMS has no line for {name}; restore it with: git checkout -- data/SHA256SUMS")
     found = hashlib.sha256(content).hexdigest()

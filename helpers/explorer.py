@@ -1,6 +1,7 @@
 """Floor 4: sliders, and a figure that follows them."""
 
 import base64
+import html
 
 import ipywidgets as widgets
 import numpy as np
@@ -102,7 +103,13 @@ class Explorer(widgets.VBox):
         return {name: control.value for name, control in self.controls.items()}
 
     def set(self, **settings):
-        """Moves several controls and draws once."""
+        """Moves several controls and draws once. Raises ValueError, and moves none, if a setting is not allowed."""
+        for name, value in settings.items():
+            control = self.controls[choice("setting", name, tuple(self.controls))]
+            if isinstance(control, widgets.Dropdown):
+                choice(name, value, control.options)
+            else:
+                (integer if control.step == 1 else number)(name, value, control.min, control.max)
         self.quiet = True
         for name, value in settings.items():
             self.controls[name].value = value
@@ -129,7 +136,7 @@ class Explorer(widgets.VBox):
         mark = f"▲\\a critical {critical:.3f}" if critical else ""
         style = STYLE.format(mark=mark, left=25 * (critical or 0))
         figure = img(self.png, self.alt, f'onload="{NAME_THE_SLIDERS}"')
-        self.page.value = f"{style}<figure>{figure}<figcaption>{numbers(seen)}<p>{self.alt}</p></figcaption></figure>"
+        self.page.value = f"{style}<figure>{figure}<figcaption>{numbers(seen)}<p>{html.escape(self.alt)}</p></figcaption></figure>"
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel the picture at the present settings."""

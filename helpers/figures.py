@@ -106,7 +106,7 @@ class Curves(Drawing):
         lost, zero = np.flatnonzero(~np.isfinite(row)), np.flatnonzero(row == 0)
         if len(lost):
             before = f" after {row[lost[0] - 1]:.2g} at layer {lost[0]}" if lost[0] else ""
-            return f"{name} overflows at layer {lost[0] + 1}{before}: where × stands, values are infinite or NaN."
+            return f"{name} overflows at layer {lost[0] + 1}{before}: where × stands, values are no longer finite."
         if row[0] == 0 or row[-1] == 0:
             return f"{name} is exactly zero at {len(zero)} of {depth} layers (marked ▼), {zero[0] + 1} to {zero[-1] + 1}."
         if depth == 1:

@@ -36,13 +36,14 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(*stack, 1, fan_out)) if bias else None
 
     def forward(self, x):
-        shape = getattr(x, "shape", None)
-        if shape is None or len(shape) < 2 or shape[-1] != self.fan_in or shape[:-2] not in ((), self.stack):
+        if not isinstance(x, torch.Tensor) or x.dtype != self.weight.dtype:
+            given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise ValueError(f"x must be a tensor of {self.weight.dtype}, as the weights are, got {given}")
+        if x.dim() < 2 or x.shape[-1] != self.fan_in or x.shape[:-2] not in ((), self.stack):
             allowed = f"(batch, {self.fan_in})"
             if self.stack:
                 allowed += f" or ({', '.join(map(str, self.stack))}, batch, {self.fan_in})"
-            given = type(x).__name__ if shape is None else tuple(shape)
-            raise ValueError(f"x must be a tensor of shape {allowed}, got {given}")
+            raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
         if x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu":
             # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
             # A CPU's own half-precision product is ten to a hundred times slower.
@@ -200,26 +201,30 @@ def build(
 
 def _per_network(name, value, stack, low=-math.inf):
     """`value` as a tensor of shape () or `stack`, every entry finite and at least `low`."""
-    if not isinstance(value, torch.Tensor):
-        if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
-            number(name, value, low)
-        value = torch.as_tensor(value)
-    value = value.to(torch.get_default_dtype())
-    if value.shape not in (torch.Size(), stack):
-        raise ValueError(f"{name} must be a number or have the stack's shape {tuple(stack)}, got shape {tuple(value.shape)}")
-    for one in value.flatten().tolist():
-        number(name, one, low)
-    return value
+    value = _of_shape(name, "a number", value, stack, lambda one: number(name, one, low))
+    return value.to(torch.get_default_dtype())
 
 
 def _generators(seed, stack):
     """One generator for a seed that serves the whole stack, or one per network for seeds of the stack's shape."""
-    seeds = torch.as_tensor(seed) if isinstance(seed, (list, tuple, torch.Tensor)) or hasattr(seed, "__array__") else None
-    if seeds is None:
-        return [torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))]
-    if seeds.shape not in (torch.Size(), stack):
-        raise ValueError(f"seed must be an integer or have the stack's shape {tuple(stack)}, got shape {tuple(seeds.shape)}")
-    return [torch.Generator().manual_seed(integer("seed", one, 0, 2**63 - 1)) for one in seeds.flatten().tolist()]
+    seeds = _of_shape("seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1))
+    return [torch.Generator().manual_seed(one) for one in seeds.flatten().tolist()]
+
+
+def _of_shape(name, kind, value, stack, valid):
+    """`value` as a tensor of shape () or `stack`, after valid(entry) has raised no ValueError on any entry."""
+    if not isinstance(value, (list, tuple)) and not hasattr(value, "shape"):
+        valid(value)
+    allowed = f"{name} must be {kind} or have the stack's shape {tuple(stack)}"
+    try:
+        value = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{allowed}, got {value!r}") from None
+    if value.shape not in (torch.Size(), stack):
+        raise ValueError(f"{allowed}, got shape {tuple(value.shape)}")
+    for one in value.flatten().tolist():
+        valid(one)
+    return value
 
 
 def _stack_note(stack):

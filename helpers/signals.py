@@ -13,7 +13,8 @@ from .arguments import choice, integer
 from .networks import ACTIVATIONS
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-SAMPLE = 2**14  # values of a layer that go into its histogram
+HALF = (torch.float16, torch.bfloat16)
+SAMPLE = 2**13  # values of a layer that go into its histogram
 FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
 
 # glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
@@ -31,7 +32,7 @@ class Profile:
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
     counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest. Of a
-        batch with many values (over 16384) every k-th example (in a layer that overflows, every k-th finite value) is counted, k times.
+        batch with many values (over 8192) every k-th example (in a layer that overflows, every k-th finite value) is counted, k times.
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
     nonfinite: share of the values of z that are NaN or infinite.
@@ -67,7 +68,7 @@ class Profile:
 def profile(net, x, y=None, bins=60, *, dtype=None):
     """The Profile of `net` on the batch `x`, and of its gradient if the class numbers `y` are given.
 
-    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity, not in place.
+    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
     x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
     dtype: "float16", "bfloat16", "float32" or "float64": the pass is computed in it, so that an overflow can be met for
     real; None takes x and the network as they are. Works in the mode, train or eval, that the network is in.
@@ -75,10 +76,13 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     Raises ValueError on a bad argument.
     """
     integer("bins", bins, 2, 127)
-    if not isinstance(x, torch.Tensor) or x.dim() < 2:
-        raise ValueError(f"x must be a tensor of shape (batch, inputs), got {getattr(x, 'shape', x)!r}")
-    if y is not None and (not isinstance(y, torch.Tensor) or y.shape != x.shape[-2:-1]):
-        raise ValueError(f"y must be a tensor of shape ({x.shape[-2]},), got {getattr(y, 'shape', y)!r}")
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"net must be a torch.nn.Module, got {type(net).__name__}")
+    if not isinstance(x, torch.Tensor) or x.dim() < 2 or 0 in x.shape:
+        raise ValueError(f"x must be a tensor of shape (batch, inputs), got {tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__}")
+    given = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
+    if y is not None and (not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != x.shape[-2:-1]):
+        raise ValueError(f"y must be an int64 tensor of shape ({x.shape[-2]},), got {given}")
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
     if any(True for _ in net.buffers()) or any(value.dtype != (cast or value.dtype) for value in net.parameters()):
         net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
@@ -98,6 +102,9 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
         raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
     columns = _columns(rows, bins, scores.shape[:-2])
     if y is not None:
+        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[-1]:
+            found = f"{int(y.min())} to {int(y.max())}"
+            raise ValueError(f"y must be class numbers from 0 to {scores.shape[-1] - 1}, got {found}")
         columns |= _gradients(scores, y, kept, net)
     return Profile(**columns)
 
@@ -105,11 +112,16 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
 @contextmanager
 def _watched(net, see):
     """Calls see(activation, inputs, output) as each activation runs; the hooks are gone when the block ends."""
-    kinds = tuple(ACTIVATIONS.values())
-    hooks = [module.register_forward_hook(see) for module in net.modules() if isinstance(module, kinds)]
+    activations = [module for module in net.modules() if isinstance(module, tuple(ACTIVATIONS.values()))]
+    hooks = [activation.register_forward_hook(see) for activation in activations]
+    in_place = [activation for activation in activations if getattr(activation, "inplace", False)]
     try:
+        for activation in in_place:
+            activation.inplace = False  # or its input would be gone when it is to be looked at
         yield
     finally:
+        for activation in in_place:
+            activation.inplace = True
         for hook in hooks:
             hook.remove()
 
@@ -120,7 +132,7 @@ def _row(activation, z, a, bins, scratch):
     A profile is to cost little more than the forward pass itself: see tests/benchmark.py. What needs no pass over the values
     is left to the end, and the memory in `scratch` serves layer after layer, so that it stays in the processor's cache.
     """
-    if z.dtype in (torch.float16, torch.bfloat16):
+    if z.dtype in HALF:
         z, a = z.float(), a.float()
     highest = z.amax(0)
     low, high = float(z.amin()), float(highest.amax())  # each hands on a NaN
@@ -134,15 +146,16 @@ def _row(activation, z, a, bins, scratch):
         if len(finite) == 0:
             return row | {"counts": np.zeros(bins, int), "low": np.nan, "high": np.nan}
         z, low, high = finite.double(), float(finite.amin()), float(finite.amax())
-    if low == high:  # all values alike: np.histogram's own choice of edges
-        low, high = low - 0.5, high + 0.5
+    if not high - low > max(1e-300, 1e-12 * max(-low, high)):  # all values alike: edges about them, as np.histogram does
+        around = max(0.5, 1e-3 * abs(low))
+        low, high = low - around, high + around
     return row | {"counts": _histogram(z, low, high, bins, scratch), "low": low, "high": high}
 
 
 def _columns(rows, bins, stack):
     """The rows of all layers and networks as a Profile's arrays."""
     kinds = [row.pop("activation") for row in rows]
-    ends = torch.tensor([row.pop("extremes") for row in rows])
+    ends = torch.tensor([row.pop("extremes") for row in rows], dtype=torch.float64)
     for kind in set(kinds):  # each is monotone: the output's extremes are those of the pre-activation
         mine = torch.tensor([kind is one for one in kinds])
         ends[mine] = kind().forward(ends[mine])
@@ -151,15 +164,17 @@ def _columns(rows, bins, stack):
         row["min"], row["max"] = least, greatest
         row["dead"] = np.count_nonzero(highest <= 0) / len(highest) if kind is nn.ReLU else 0.0
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    columns["edges"] = np.linspace(columns.pop("low"), columns.pop("high"), bins + 1, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns["edges"] = np.linspace(columns.pop("low"), columns.pop("high"), bins + 1, axis=-1)
     return {name: column.reshape(-1, *stack, *column.shape[1:]) for name, column in columns.items()}
 
 
 def _moments(v):
     """Mean and standard deviation of all values of v (NaN if one is not finite)."""
     count = v.numel()
-    mean, square = float(v.sum()) / count, float(torch.linalg.vector_norm(v)) ** 2 / count
-    variance = square - mean**2
+    mean, norm = float(v.sum()) / count, float(torch.linalg.vector_norm(v))
+    square = norm * norm / count
+    variance = square - mean * mean
     if 1e-24 < square < 1e24 and variance > 0.01 * square:
         return mean, variance**0.5
     # Squares near the ends of float32's range, or a mean so large that the difference would cancel: slowly, then.
@@ -195,11 +210,13 @@ def _saturated(activation, a):
     return 0.0
 
 
+@torch.enable_grad()
 def _gradients(scores, y, kept, net):
     """Norms of the gradient at each pre-activation and at the weight of each hidden layer, per network of a stack."""
     stack = scores.shape[:-2]
     classes = y.expand(*stack, -1).flatten()
-    loss = nn.functional.cross_entropy(scores.flatten(0, -2).float(), classes, reduction="sum") / len(y)
+    scores = scores.float() if scores.dtype in HALF else scores
+    loss = nn.functional.cross_entropy(scores.flatten(0, -2), classes, reduction="sum") / len(y)
     weights = [value for name, value in net.named_parameters() if name.endswith("weight") and value.dim() >= 2]
     gradients = torch.autograd.grad(loss, [*kept, *weights[: len(kept)]])
     norms = torch.stack([torch.linalg.vector_norm(g.double(), dim=(-2, -1)) for g in gradients]).numpy()
