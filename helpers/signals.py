@@ -14,7 +14,7 @@ from .networks import ACTIVATIONS
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 HALF = (torch.float16, torch.bfloat16)
-SAMPLE = 2**13  # values of a layer that go into its histogram
+SAMPLE = 2**14  # values of a layer that go into its histogram
 FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
 
 # glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
@@ -32,7 +32,7 @@ class Profile:
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
     counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest. Of a
-        batch with many values (over 8192) every k-th example (in a layer that overflows, every k-th finite value) is counted, k times.
+        batch with many values (over 16384) every k-th example (in a layer that overflows, every k-th finite value) is counted, k times.
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
     nonfinite: share of the values of z that are NaN or infinite.
