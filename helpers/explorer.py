@@ -30,7 +30,8 @@ STYLE = """<style>
 .explorer td, .explorer th {{ padding: 0 .8em 0 0; text-align: right }}
 .explorer img {{ max-width: 100% }}
 .explorer .gain .noUi-base::after {{ content: "{mark}"; position: absolute; left: {left:.2f}%; top: 7px;
- transform: translateX(-50%); white-space: pre; text-align: center; font-size: 10px; line-height: 1.1; pointer-events: none }}
+ transform: translateX(-50%); white-space: pre; text-align: center;
+ font-size: 10px; line-height: 1.1; pointer-events: none }}
 .explorer .gain {{ margin-bottom: 18px; overflow: visible }}
 </style>"""
 
@@ -136,7 +137,8 @@ class Explorer(widgets.VBox):
         mark = f"▲\\a critical {critical:.3f}" if critical else ""
         style = STYLE.format(mark=mark, left=25 * (critical or 0))
         figure = img(self.png, self.alt, f'onload="{NAME_THE_SLIDERS}"')
-        self.page.value = f"{style}<figure>{figure}<figcaption>{numbers(seen)}<p>{html.escape(self.alt)}</p></figcaption></figure>"
+        caption = f"<figcaption>{numbers(seen)}<p>{html.escape(self.alt)}</p></figcaption>"
+        self.page.value = f"{style}<figure>{figure}{caption}</figure>"
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel the picture at the present settings."""

@@ -164,7 +164,7 @@ class Values(Drawing):
 
 
 class Picture:
-    """A finished figure and its alternative text, which a screen reader reads and a page shows if it cannot show pictures."""
+    """A finished figure and its alternative text, for screen readers and for pages without pictures."""
 
     def __init__(self, png, alt):
         self.png, self.alt = png, alt

@@ -60,8 +60,8 @@ class BatchNorm(nn.Module):
     """Each unit's values over the batch, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
 
     x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, 1, width), learned.
-    train(): the batch's own mean and biased variance. eval(): running_mean and running_var (of the unbiased variance), averages in
-    which the newest batch weighs `momentum`. Raises ValueError for a batch of one in training: its variance is 0.
+    train(): the batch's own mean and biased variance. eval(): running_mean and running_var (of the unbiased variance),
+    averages in which the newest batch weighs `momentum`. Raises ValueError for a batch of one in training: its variance is 0.
     Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
     """
 

@@ -32,7 +32,8 @@ class Profile:
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
     counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest. Of a
-        batch with many values (over 16384) every k-th example (in a layer that overflows, every k-th finite value) is counted, k times.
+        batch with many values (over 16384) every k-th example is counted k times (every k-th finite value in a layer that
+        overflows).
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
     nonfinite: share of the values of z that are NaN or infinite.
@@ -79,7 +80,8 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     if not isinstance(net, nn.Module):
         raise ValueError(f"net must be a torch.nn.Module, got {type(net).__name__}")
     if not isinstance(x, torch.Tensor) or x.dim() < 2 or 0 in x.shape:
-        raise ValueError(f"x must be a tensor of shape (batch, inputs), got {tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__}")
+        given = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(f"x must be a tensor of shape (batch, inputs), got {given}")
     given = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
     if y is not None and (not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != x.shape[-2:-1]):
         raise ValueError(f"y must be an int64 tensor of shape ({x.shape[-2]},), got {given}")

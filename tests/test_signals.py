@@ -1,0 +1,739 @@
+"""profile tells the truth: against theory, against slow NumPy, at the ends of every precision; and it touches nothing."""
+
+import copy
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from helpers import build, profile
+from helpers.networks import BatchNorm, LayerNorm, Linear, Residual
+from helpers.signals import SAMPLE
+
+SMALL = {"depth": 5, "width": 20, "inputs": 8, "classes": 3}
+ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear"]
+VARIANTS = {
+    f"{norm} {name}": {"norm": norm, **wiring}
+    for norm in ("none", "batch", "layer")
+    for name, wiring in {"plain": {}, "pre": {"skip": True}, "post": {"skip": True, "order": "post"}}.items()
+}
+STATISTICS = ["mean", "std", "min", "max", "pre_mean", "pre_std"]
+
+activations = pytest.mark.parametrize("activation", ACTIVATIONS)
+variants = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+quiet = pytest.mark.filterwarnings("error")
+
+
+def normal(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def same_length(x):
+    """The examples, each brought to mean square 1."""
+    return x / (x**2).mean(-1, keepdim=True) ** 0.5
+
+
+def shaken(net, seed=9):
+    """The network with every bias, gamma, beta and running average moved away from the value it starts with."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in net.state_dict().items():
+        if not name.endswith(("weight", "scale")):
+            noise = torch.randn(value.shape, generator=generator)
+            value.copy_(noise.exp() if name.endswith("running_var") else value + 0.7 * noise)
+    return net
+
+
+# --- theory: 100 ReLU layers of 512 units ----------------------------------------------------------------------------------
+
+# With He's gain a layer hands on the squared norm of its input times the mean of 512 draws of 2 relu(z)², z standard normal.
+# That mean is 1 with variance 5/512 (E relu⁴ = 3/2, E relu² = 1/2). The log of the std, half the log of the squared norm, is
+# therefore a random walk in depth: after l layers it lies 5 l / (4 · 512) below that of (gain/√2)^l on average, with a
+# variance of just as much: 0.24 and 0.49² at layer 100.
+DEPTH, WIDTH = 100, 512
+LAYERS = np.arange(1, DEPTH + 1)
+WALK = 5 * LAYERS / (4 * WIDTH)
+HALF_NORMAL = math.sqrt(1 / (math.pi - 1))  # mean / std of relu(z): (1/√(2π)) / √(1/2 - 1/(2π)) = 0.683
+
+
+@functools.cache
+def deep(seed, gain=2**0.5):
+    """Profile of 16 examples, profile of one of them, the last layer's output. The network is not kept: it takes 100 MB."""
+    net, x = build(DEPTH, WIDTH, inputs=64, classes=10, gain=gain, seed=seed), same_length(normal(16, 64))
+    with torch.inference_mode():
+        return profile(net, x), profile(net, x[:1]), net[:-1](x)
+
+
+def rms(seen):
+    """Root mean square of each layer's output, in which (gain/√2)^l is exact: a rectified z keeps half of its square."""
+    return np.sqrt(seen.mean**2 + seen.std**2)
+
+
+@pytest.mark.parametrize("gain, seed", [(1.0, 3), (1.2, 3), (1.6, 3), (1.8, 3), *[(2**0.5, seed) for seed in range(3, 11)]])
+def test_the_std_of_layer_l_is_gain_over_root_two_to_the_power_l(gain, seed):
+    seen, expected = deep(seed, gain)[0], (gain / 2**0.5) ** LAYERS
+    band = 4 * np.sqrt(WALK)  # four standard deviations: 2 at layer 100, where gains 1.0 and 1.2 are 18 apart
+    assert (abs(np.log(seen.pre_std / (2**0.5 * expected)) + WALK) < band).all()
+    assert (abs(np.log(rms(seen) / expected) + WALK) < band).all()
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.2, 1.6, 1.8])
+@pytest.mark.parametrize("name", ["pre_std", "std", "mean", "max"])
+def test_another_gain_is_exactly_a_power_of_the_depth_away_from_hes(gain, name):
+    # ReLU(c z) = c ReLU(z) for c > 0: with the same draws the random walk is the same and drops out of the ratio.
+    ratio = getattr(deep(3, gain)[0], name) / getattr(deep(3)[0], name)
+    np.testing.assert_allclose(ratio, (gain / 2**0.5) ** LAYERS, rtol=1e-4)
+
+
+def test_the_mean_walk_of_many_seeds_is_the_one_of_theory():
+    # Eight seeds: 0.49 / √8 = 0.17 at layer 100, and four times that as the band. A gain 2 % off would leave it: it adds 2.
+    walks = np.array([np.log(deep(seed)[0].pre_std / 2**0.5) for seed in range(3, 11)])
+    assert (abs(walks.mean(0) + WALK) < 4 * np.sqrt(WALK / 8)).all()
+    # From seed to seed: the deviation of 8 walks is within a factor of 2 of theory (chi-squared with 7 degrees, 99 %).
+    assert 0.5 < walks[:, -1].std(ddof=1) / np.sqrt(WALK[-1]) < 2
+
+
+def test_with_hes_gain_the_typical_std_stays_within_a_factor_of_two_over_100_layers():
+    # The typical one: a single network does so with two seeds of three (40 of the seeds 0 to 63), because a factor of 2 is only
+    # 1.4 standard deviations of the walk. At a gain of 1 the factor would be 2^50.
+    std = np.array([deep(seed)[0].pre_std / 2**0.5 for seed in range(3, 11)])
+    typical = np.exp(np.log(std).mean(0))
+    assert 0.5 < typical.min() <= typical.max() < 2
+    assert 0.1 < std.min() <= std.max() < 10
+
+
+@pytest.mark.parametrize("gain, seed", [(1.0, 3), (1.8, 3), (2**0.5, 3), (2**0.5, 4), (2**0.5, 5)])
+def test_the_mean_of_an_output_is_0_68_of_its_std_over_the_units_of_one_example(gain, seed):
+    # Over the units of one example z is normal, whatever the layer. The ratio of 512 of them has a standard error of 0.028.
+    seen = deep(seed, gain)[1]
+    ratio = seen.mean / seen.std
+    assert (abs(ratio - HALF_NORMAL) < 5 * 0.028).all()
+    assert abs(ratio.mean() - HALF_NORMAL) < 5 * 0.028 / math.sqrt(DEPTH)
+
+
+def test_over_a_batch_the_ratio_is_a_little_below_and_of_one_unit_it_is_another():
+    # Examples drift apart in length, by some 10 %: their mixture has a std that is 1 or 2 % larger than one of them has.
+    seen, _, output = deep(3)
+    assert 0.96 * HALF_NORMAL < (seen.mean / seen.std).mean() < 1.01 * HALF_NORMAL
+    # A deep unit says nearly the same for every example: its mean over the batch is many times its own std.
+    alive = output[:, (output > 0).any(0)]
+    assert (alive.mean(0) / alive.std(0)).median() > 3 * HALF_NORMAL
+
+
+def test_normalized_pre_activations_have_mean_zero_and_std_one_at_every_depth():
+    for norm in ("batch", "layer"):
+        seen = profile(build(60, 128, inputs=64, classes=10, norm=norm, gain=1.8), normal(64, 64))
+        np.testing.assert_allclose(seen.pre_mean, 0, atol=1e-5)
+        np.testing.assert_allclose(seen.pre_std, 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("branch_scale, growth", [(1.0, 2**0.5), (0.5, 1.25**0.5), (1 / 63**0.5, (64 / 63) ** 0.5)])
+def test_each_residual_adds_its_branchs_variance(branch_scale, growth):
+    # With He's gain a branch has the variance of its input, independent of it: 1 + branch_scale² times the variance a block.
+    net = build(64, 256, inputs=64, classes=10, skip=True, branch_scale=branch_scale)
+    std = profile(net, same_length(normal(16, 64))).pre_std
+    # Per block the walk is that of theory above with the branch's share of the variance; at most 5 / (4 · 256) a layer.
+    assert abs(np.log(std[-1] / std[0]) - 63 * math.log(growth)) < 4 * math.sqrt(63 * 5 / (4 * 256))
+
+
+# --- against a slow computation in float64 ---------------------------------------------------------------------------------
+
+OUTPUT = {
+    nn.ReLU: lambda z: np.maximum(z, 0),
+    nn.Tanh: np.tanh,
+    nn.Sigmoid: lambda z: 1 / (1 + np.exp(-z)),
+    nn.Identity: lambda z: z,
+}
+SLOPE = {  # as a share of the steepest
+    nn.ReLU: lambda z: np.ones_like(z),
+    nn.Tanh: lambda z: np.cosh(z) ** -2,
+    nn.Sigmoid: lambda z: np.cosh(z / 2) ** -2,
+    nn.Identity: lambda z: np.ones_like(z),
+}
+
+
+def numbers(value):
+    return value.detach().double().numpy()
+
+
+def forward(layer, z, seen):
+    """The output of a layer for the float64 array z, in plain NumPy; (kind, z) of each activation goes into `seen`."""
+    if isinstance(layer, nn.Sequential):
+        return functools.reduce(lambda h, one: forward(one, h, seen), layer, z)
+    if isinstance(layer, Residual):
+        return z + numbers(layer.scale) * forward(layer.branch, z, seen)
+    if isinstance(layer, Linear):
+        return z @ numbers(layer.weight) + (0 if layer.bias is None else numbers(layer.bias))
+    if isinstance(layer, BatchNorm | LayerNorm):
+        axis = 0 if isinstance(layer, BatchNorm) else 1
+        mean, var = z.mean(axis, keepdims=True), z.var(axis, keepdims=True)
+        if isinstance(layer, BatchNorm) and not layer.training:
+            mean, var = numbers(layer.running_mean), numbers(layer.running_var)
+        return numbers(layer.gamma) * (z - mean) / np.sqrt(var + layer.eps) + numbers(layer.beta)
+    seen.append((type(layer), z))
+    return OUTPUT[type(layer)](z)
+
+
+def reference(net, x, bins=60):
+    """What profile is to say, one dict a layer."""
+    seen = []
+    forward(net, numbers(x), seen)
+    rows = []
+    for kind, z in seen:
+        a, finite = OUTPUT[kind](z), z[np.isfinite(z)]
+        rows.append({
+            "mean": a.mean(), "std": a.std(), "min": a.min(), "max": a.max(), "pre_mean": z.mean(), "pre_std": z.std(),
+            "dead": (a == 0).all(0).mean() if kind is nn.ReLU else 0.0, "saturated": (SLOPE[kind](z) < 0.05).mean(),
+            "nonfinite": 1 - len(finite) / z.size,
+            "edges": np.linspace(finite.min(), finite.max(), bins + 1), "values": finite,
+        })  # fmt: skip
+    return rows
+
+
+def assert_counted(counts, edges, values):
+    """The counts are np.histogram's; a value on an edge, up to 1/500 of a bin, may be counted on either side of it."""
+    assert counts.sum() == values.size
+    margin, values, below = (edges[-1] - edges[0]) / (len(counts) * 500), np.sort(values, axis=None), counts.cumsum()[:-1]
+    assert (np.searchsorted(values, edges[1:-1] - margin, "left") <= below).all()
+    assert (below <= np.searchsorted(values, edges[1:-1] + margin, "right")).all()
+
+
+def assert_described(seen, rows, rtol):
+    """Every number of the profile is the reference's."""
+    assert seen.depth == len(rows)
+    for layer, row in enumerate(rows):
+        edges = row["edges"] if row["values"].std() else row["values"].mean() + np.linspace(-0.5, 0.5, len(row["edges"]))
+        size = max(abs(row["min"]), abs(row["max"]), abs(edges).max())
+        for name in STATISTICS:
+            error = f"{name} of layer {layer + 1}"
+            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=rtol, atol=rtol * size, err_msg=error)
+        np.testing.assert_allclose(seen.edges[layer], edges, rtol=rtol, atol=rtol * size)
+        assert seen.dead[layer] == row["dead"]
+        assert seen.saturated[layer] == pytest.approx(row["saturated"], abs=2 / row["values"].size)
+        assert seen.nonfinite[layer] == row["nonfinite"]
+        assert_counted(seen.counts[layer], edges, row["values"])
+
+
+@activations
+@variants
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_every_number_is_that_of_a_slow_computation(activation, variant, training):
+    net = shaken(build(**SMALL, activation=activation, gain=2.0, **variant)).train(training)
+    x = normal(64, 8, seed=2)
+    assert_described(profile(net, x), reference(net, x), rtol=2e-5)
+
+
+@pytest.mark.parametrize("bins", [2, 7, 60, 127])
+def test_the_histogram_has_as_many_bins_as_asked_for(bins):
+    net = shaken(build(**SMALL))
+    seen = profile(net, normal(64, 8), bins=bins)
+    assert (seen.counts.shape, seen.edges.shape) == ((5, bins), (5, bins + 1))
+    assert_described(seen, reference(net, normal(64, 8), bins), rtol=2e-5)
+
+
+def test_the_references_layers_are_not_all_alike():
+    # What the tests above compare must be there: dead units, saturated outputs, both in some layer neither 0 nor 1.
+    x = normal(64, 8, seed=2)
+    dead = [row["dead"] for row in reference(shaken(build(**SMALL, gain=2.0)), x)]
+    assert any(0 < share < 1 for share in dead)
+    for activation in ("tanh", "sigmoid"):
+        saturated = [row["saturated"] for row in reference(shaken(build(**SMALL, activation=activation, gain=2.0)), x)]
+        assert any(0 < share < 1 for share in saturated)
+
+
+@pytest.mark.parametrize("activation, threshold", [("tanh", math.acosh(20**0.5)), ("sigmoid", 2 * math.acosh(20**0.5))])
+def test_an_output_is_saturated_where_the_slope_is_below_a_twentieth_of_the_steepest(activation, threshold):
+    net = build(1, 1, inputs=1, classes=1, activation=activation)
+    net[0].weight.data.fill_(1)
+    around = threshold * torch.tensor([[-1.01], [-0.99], [0.0], [0.99], [1.01]])
+    assert profile(net, around).saturated.tolist() == [0.4]
+
+
+def test_a_unit_is_dead_only_if_it_is_silent_on_the_whole_batch():
+    net = build(1, 4, inputs=1, classes=1)
+    net[0].weight.data.copy_(torch.tensor([[1.0, 0.0, 0.0, -1.0]]))
+    net[0].bias.data.copy_(torch.tensor([[0.0, -1.0, 0.0, 0.0]]))
+    assert profile(net, torch.tensor([[-2.0], [2.0]])).dead.tolist() == [0.5], "bias -1, and exactly 0"
+    assert profile(net, torch.tensor([[1.0], [2.0]])).dead.tolist() == [0.75]
+
+
+@pytest.mark.parametrize("width, every", [(100, 1), (100, 4), (1024, 4), (4096, 10)])
+def test_of_a_large_batch_every_kth_example_is_counted_k_times(width, every):
+    batch = SAMPLE // width * every
+    assert every == math.ceil(batch * width / SAMPLE)
+    net, x = build(1, width, inputs=8, classes=3), normal(batch, 8)
+    seen = profile(net, x)
+    z = numbers(net[0](x))
+    assert seen.counts.sum() == batch * width
+    assert (seen.counts % every == 0).all()
+    assert_counted(seen.counts[0] // every, np.linspace(z.min(), z.max(), 61), z[::every])
+    np.testing.assert_allclose(seen.edges[0], np.linspace(z.min(), z.max(), 61), rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch, width", [(601, 100), (257, 512), (1000, 33)])
+def test_the_counts_of_any_large_batch_are_those_of_all_values_up_to_one_example_in_k(batch, width):
+    every = math.ceil(batch * width / SAMPLE)
+    total = profile(build(1, width, inputs=8, classes=3), normal(batch, 8)).counts.sum()
+    assert abs(total - batch * width) < every * width
+
+
+def test_the_large_batchs_other_numbers_are_those_of_all_values():
+    net, x = shaken(build(3, 100, inputs=8, classes=3)), normal(600, 8)
+    seen = profile(net, x)
+    for layer, row in enumerate(reference(net, x)):
+        for name in STATISTICS:
+            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+# --- gradients -------------------------------------------------------------------------------------------------------------
+
+
+def walk(layer, h, kept):
+    """The output of a layer; the pre-activation of each activation is kept, with its gradient to come."""
+    if isinstance(layer, nn.Sequential):
+        return functools.reduce(lambda h, one: walk(one, h, kept), layer, h)
+    if isinstance(layer, Residual):
+        return h + layer.scale * walk(layer.branch, h, kept)
+    if not isinstance(layer, Linear | BatchNorm | LayerNorm):
+        h.retain_grad()
+        kept.append(h)
+    return layer(h)
+
+
+def gradient_norms(net, x, y):
+    """Norms of the gradients at the pre-activations and at the weights of the hidden layers, by backward() alone."""
+    net, kept = copy.deepcopy(net), []
+    cross_entropy(walk(net, x, kept), y).backward()
+    weights = [layer.weight for layer in net.modules() if isinstance(layer, Linear)][:-1]
+    return [[value.grad.norm().item() for value in values] for values in (kept, weights)]
+
+
+@activations
+@variants
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_gradient_norms_are_those_of_autograd_by_hand(activation, variant, training, x, y):
+    net = shaken(build(**SMALL, activation=activation, **variant)).double().train(training)
+    seen = profile(net, x.double(), y)
+    gradient, weight_gradient = gradient_norms(net, x.double(), y)
+    np.testing.assert_allclose(seen.gradient, gradient, rtol=1e-6)
+    np.testing.assert_allclose(seen.weight_gradient, weight_gradient, rtol=1e-6)
+
+
+def test_the_gradient_is_that_of_the_mean_loss_so_that_a_batch_twice_over_has_the_same(x, y):
+    net = build(**SMALL)
+    once, twice = profile(net, x, y), profile(net, torch.cat([x, x]), torch.cat([y, y]))
+    np.testing.assert_allclose(twice.weight_gradient, once.weight_gradient, rtol=1e-4)
+    np.testing.assert_allclose(twice.gradient, once.gradient / 2**0.5, rtol=1e-4)
+
+
+def test_without_labels_there_is_no_gradient_and_the_rest_is_the_same(x, y):
+    net = build(**SMALL)
+    without, with_labels = profile(net, x), profile(net, x, y)
+    assert without.gradient is without.weight_gradient is None
+    for name in fields(without):
+        np.testing.assert_array_equal(getattr(without, name), getattr(with_labels, name))
+
+
+def test_gradients_of_float64_are_not_rounded_to_float32(x, y):
+    net = build(**SMALL).double()
+    np.testing.assert_allclose(profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-12)
+
+
+def test_gradients_of_float64_are_there_where_float32_overflows(x, y):
+    net = build(**SMALL).double()
+    with torch.no_grad():
+        net[-1].weight *= 1e60
+    np.testing.assert_allclose(profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-6)
+
+
+def test_gradients_are_measured_also_where_the_caller_has_switched_them_off(x, y):
+    expected = profile(build(**SMALL), x, y)
+    with torch.no_grad():
+        seen = profile(build(**SMALL), x, y)
+    np.testing.assert_array_equal(seen.gradient, expected.gradient)
+
+
+# --- nothing is left behind ------------------------------------------------------------------------------------------------
+
+
+def state(net):
+    """All that a network carries: values, gradients, modes, hooks."""
+    values = {name: value.clone() for name, value in net.state_dict().items()}
+    gradients = {name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None}
+    needed = [value.requires_grad for value in net.parameters()]
+    kinds = [(type(module), module.training) for module in net.modules()]
+    hooks = [(name, len(value)) for module in net.modules() for name, value in vars(module).items() if "_hooks" in name]
+    return values | {f"gradient of {name}": value for name, value in gradients.items()}, needed, kinds, hooks
+
+
+def assert_same_state(one, other):
+    assert one[0].keys() == other[0].keys()
+    assert all(torch.equal(one[0][name], other[0][name]) for name in one[0])
+    assert all(one[0][name].dtype == other[0][name].dtype for name in one[0])
+    assert one[1:] == other[1:]
+
+
+@variants
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("dtype", [None, "float16", "float32"])
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
+def test_a_network_is_unchanged_by_its_profile(variant, training, dtype, labels, x, y):
+    net = shaken(build(**SMALL, **variant)).train(training)
+    net[0].eval()  # one layer in another mode
+    for value in net.parameters():
+        value.grad = torch.full_like(value, 7)
+    before, batch = state(net), x.clone()
+    profile(net, x, y if labels else None, dtype=dtype)
+    assert_same_state(before, state(net))
+    assert torch.equal(batch, x)
+    assert x.grad is None
+
+
+class Broken(nn.Module):
+    """A layer that cannot run."""
+
+    def forward(self, h):
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "float64"])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_network_is_unchanged_when_its_forward_pass_fails(norm, dtype, x):
+    net = build(**SMALL, norm=norm).append(Broken())
+    before = state(net)
+    with pytest.raises(RuntimeError, match="^broken$"):
+        profile(net, x, dtype=dtype)
+    assert_same_state(before, state(net))
+
+
+def in_place(net):
+    """The network with activations that overwrite their input."""
+    for layer in net:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = True
+    return net
+
+
+def test_activations_that_work_in_place_do_so_afterwards(x, y):
+    broken = in_place(build(**SMALL)).append(Broken())
+    with pytest.raises(RuntimeError, match="^broken$"):
+        profile(broken, x)
+    whole = in_place(build(**SMALL))
+    profile(whole, x, y)
+    for net in (broken, whole):
+        assert [layer.inplace for layer in net if isinstance(layer, nn.ReLU)] == [True] * 5
+
+
+def test_hooks_of_the_caller_stay_and_run(x):
+    net, calls = build(**SMALL), []
+    net[1].register_forward_hook(lambda *_: calls.append(1))
+    profile(net, x)
+    assert calls == [1]
+    assert len(net[1]._forward_hooks) == 1
+
+
+def test_profile_neither_reads_nor_moves_the_global_random_state(x, y):
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    profile(build(**SMALL, norm="batch"), x, y)
+    assert torch.equal(state, torch.get_rng_state())
+    assert np.array_equal(numpy_state, np.random.get_state()[1])
+
+
+def test_a_second_profile_says_the_same_and_the_first_stays_as_it_was(x, y):
+    net = build(**SMALL, norm="batch")
+    first = profile(net, x, y)
+    kept = copy.deepcopy(first)
+    second, _ = profile(net, x, y), profile(net, 5 * x, y)
+    for name in fields(first):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+        np.testing.assert_array_equal(getattr(first, name), getattr(kept, name))
+
+
+# --- shapes, and stacks ----------------------------------------------------------------------------------------------------
+
+
+def fields(seen):
+    """The names of the profile's arrays that are there."""
+    return [field.name for field in dataclasses.fields(seen) if getattr(seen, field.name) is not None]
+
+
+@pytest.mark.parametrize("stack", [(), (1,), (3,), (2, 3)])
+@variants
+def test_every_array_has_one_row_a_layer_and_the_stack_behind_it(stack, variant, x, y):
+    seen = profile(build(**SMALL, stack=stack, **variant), x, y, bins=10)
+    last = {"counts": (10,), "edges": (11,)}
+    assert {name: getattr(seen, name).shape for name in fields(seen)} == {
+        name: (5, *stack, *last.get(name, ())) for name in fields(seen)
+    }
+    assert len(fields(seen)) == 13
+    assert seen.depth == 5
+    assert seen.layers.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_profile_cannot_be_altered_by_accident(x):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        profile(build(**SMALL), x).mean = 0
+
+
+@activations
+@variants
+def test_a_stack_has_the_rows_of_its_networks(activation, variant, x, y):
+    gains, seeds = torch.linspace(0.5, 2.5, 6).reshape(2, 3), torch.arange(6).reshape(2, 3)
+    stacked = build(**SMALL, activation=activation, stack=(2, 3), gain=gains, seed=seeds, **variant)
+    rows = profile(stacked, x, y, dtype="float64")
+    for k in [(0, 0), (0, 2), (1, 1)]:
+        single = build(**SMALL, activation=activation, gain=gains[k], seed=seeds[k], **variant)
+        alone = profile(single, x, y, dtype="float64")
+        for name in fields(alone):
+            row, one = getattr(rows, name)[:, *k], getattr(alone, name)
+            if name == "counts":
+                assert abs(row - one).sum() <= 6
+            else:
+                np.testing.assert_allclose(row, one, rtol=1e-6, atol=1e-12, err_msg=f"{name} of network {k}")
+
+
+def test_a_stack_with_a_batch_for_each_network_has_the_rows_of_its_networks(y):
+    x = normal(3, 32, 8) * torch.tensor([1.0, 5.0, 25.0])[:, None, None]
+    rows = profile(build(**SMALL, stack=(3,)), x, y)
+    for k in range(3):
+        alone = profile(build(**SMALL), x[k], y)
+        for name in ("mean", "std", "pre_std", "gradient", "weight_gradient", "dead"):
+            np.testing.assert_allclose(getattr(rows, name)[:, k], getattr(alone, name), rtol=1e-4, err_msg=name)
+
+
+def test_a_network_of_torchs_own_layers_is_described_as_well(x):
+    mine = shaken(build(**SMALL))
+    theirs = [nn.Linear(layer.fan_in, layer.fan_out) if isinstance(layer, Linear) else layer for layer in mine]
+    for one, other in zip(mine, theirs):
+        if isinstance(one, Linear):
+            other.weight.data.copy_(one.weight.T)
+            other.bias.data.copy_(one.bias[0])
+    assert_described(profile(nn.Sequential(*theirs), x), reference(mine, x), rtol=2e-5)
+
+
+def test_activations_that_work_in_place_are_described_as_well(x, y):
+    expected = profile(build(**SMALL), x, y)
+    for labels in (None, y):
+        seen = profile(in_place(build(**SMALL)), x, labels)
+        for name in fields(seen):
+            np.testing.assert_allclose(getattr(seen, name), getattr(expected, name), rtol=1e-6, err_msg=name)
+
+
+# --- precision: every dtype, and the ends of each --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype, rtol", [("float64", 1e-12), ("float32", 2e-5), ("bfloat16", 0.05), ("float16", 0.01)])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+@quiet
+def test_every_dtype_gives_the_numbers_to_its_own_precision(dtype, rtol, norm, x, y):
+    net = shaken(build(3, 20, inputs=8, classes=3, norm=norm))
+    seen = profile(net, x, y, dtype=dtype)
+    for layer, row in enumerate(reference(net, x)):
+        for name in STATISTICS:
+            size = abs(row["edges"]).max()
+            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=0, atol=rtol * size, err_msg=name)
+    gradient, weight_gradient = gradient_norms(net.double(), x.double(), y)
+    np.testing.assert_allclose(seen.gradient, gradient, rtol=2 * rtol)
+    np.testing.assert_allclose(seen.weight_gradient, weight_gradient, rtol=2 * rtol)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_pass_itself_is_computed_in_the_dtype(dtype):
+    # 1 + 2^-12 cannot be told from 1 in half precision: all pre-activations are alike.
+    net = build(1, 1, inputs=1, classes=1)
+    net[0].weight.data.fill_(1)
+    x = torch.tensor([[1.0], [1 + 2**-12]])
+    assert profile(net, x, dtype=dtype).pre_std == 0
+    assert profile(net, x).pre_std > 0
+
+
+@quiet
+def test_float16_overflows_where_the_other_precisions_do_not(x, y):
+    net = build(100, 64, inputs=8, classes=3, gain=2.5)
+    seen = {dtype: profile(net, x, y, dtype=dtype) for dtype in ("float16", "bfloat16", "float32", "float64")}
+    half = seen.pop("float16")
+    assert half.nonfinite[0] == 0
+    assert half.nonfinite[-1] == 1
+    first = int(np.argmax(half.nonfinite > 0))
+    # (2.5/√2)^l passes 65504, the largest number of float16, at l = 19; the largest of 64 units does some layers before.
+    assert 12 <= first + 1 <= 24
+    assert np.isfinite(half.pre_std[:first]).all()
+    assert not np.isfinite(half.pre_std[first:]).any()
+    assert np.isnan(half.std[-1])
+    assert half.counts[-1].sum() == 0
+    for name, other in seen.items():
+        assert not other.nonfinite.any(), name
+        assert np.isfinite(other.std).all(), name
+    np.testing.assert_allclose(seen["float32"].std, seen["float64"].std, rtol=1e-3)
+    np.testing.assert_allclose(seen["bfloat16"].std, seen["float64"].std, rtol=0.2)
+
+
+@activations
+@pytest.mark.parametrize("scale", [1e-30, 1e-21, 1e-20, 1e-15, 1e15, 1e20, 1e30])
+@quiet
+def test_values_near_the_ends_of_float32_have_the_std_of_float64(activation, scale, x):
+    net = build(3, 16, inputs=8, classes=3, activation=activation, gain=1.0)
+    small, large = profile(net, scale * x), profile(copy.deepcopy(net).double(), (scale * x).double())
+    np.testing.assert_allclose(small.pre_std, large.pre_std, rtol=1e-5)
+    np.testing.assert_allclose(small.std, large.std, rtol=1e-5, atol=1e-8 * abs(large.mean).max())
+    for name in ("mean", "pre_mean"):
+        size = np.maximum(large.std, abs(large.mean)) if name == "mean" else large.pre_std
+        assert (abs(getattr(small, name) - getattr(large, name)) <= 1e-5 * size).all(), name
+    assert (small.counts.sum(-1) == 32 * 16).all()
+    assert (abs(small.counts - large.counts).sum(-1) <= 6).all()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e200, 1e300])
+@quiet
+def test_values_near_the_ends_of_float64_have_the_std_of_ordinary_ones(scale, x):
+    net = build(3, 16, inputs=8, classes=3).double()
+    ordinary, extreme = profile(net, x.double()), profile(net, scale * x.double())
+    for name in STATISTICS:
+        np.testing.assert_allclose(getattr(extreme, name), scale * getattr(ordinary, name), rtol=1e-6, err_msg=name)
+    assert (abs(extreme.counts - ordinary.counts).sum(-1) <= 6).all()
+
+
+@quiet
+def test_extremes_of_float64_are_not_rounded_to_float32(x):
+    net = build(**SMALL, activation="linear").double()
+    seen = profile(net, x.double())
+    z = numbers(net[0](x.double()))
+    assert (seen.min[0], seen.max[0]) == (z.min(), z.max())
+
+
+@quiet
+@pytest.mark.parametrize("gain", [0.05, 20.0])
+def test_a_float64_network_is_described_until_it_vanishes_or_overflows(gain, x):
+    seen = profile(build(300, 24, inputs=8, classes=3, gain=gain, activation="linear"), x, dtype="float64")
+    assert (seen.pre_std[-1] == 0) if gain < 1 else (seen.nonfinite[-1] == 1)
+    assert (seen.counts.sum(-1) == np.round(32 * 24 * (1 - seen.nonfinite))).all()
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1.0, 100.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@quiet
+def test_a_mean_much_larger_than_the_std_does_not_cancel_it(noise, dtype):
+    net, x = build(1, 64, inputs=8, classes=3, gain=noise).to(dtype), normal(64, 8, dtype=dtype)
+    net[0].bias.data.fill_(1e4)
+    seen = profile(net, x)
+    z = numbers(net[0](x))
+    assert 0 < z.std() < 0.02 * z.mean()
+    for name in ("pre_std", "std"):
+        assert getattr(seen, name)[0] == pytest.approx(z.std(), rel=1e-6)
+    for name in ("pre_mean", "mean"):
+        assert getattr(seen, name)[0] == pytest.approx(z.mean(), rel=1e-6)
+    assert_counted(seen.counts[0], np.linspace(z.min(), z.max(), 61), z)
+
+
+@pytest.mark.parametrize("ratio", [3, 9, 9.9, 10.1, 30, 300])
+def test_the_std_is_right_to_a_ten_thousandth_for_every_ratio_of_mean_to_std(ratio):
+    # On both sides of the place where the quick formula is left for the slow one.
+    net = build(1, 1000, inputs=8, classes=3, gain=0)
+    net[0].bias.data.copy_(ratio + normal(1, 1000))
+    z = numbers(net[0](normal(64, 8)))
+    assert profile(net, normal(64, 8)).pre_std[0] == pytest.approx(z.std(), rel=1e-4)
+
+
+# --- networks and batches at the edge --------------------------------------------------------------------------------------
+
+
+@activations
+@variants
+@quiet
+def test_a_network_of_zeros_is_described(activation, variant, x, y):
+    seen = profile(build(**SMALL, activation=activation, gain=0, **variant), x, y)
+    assert (seen.pre_std == 0).all()
+    assert (seen.std == 0).all()
+    if (activation, variant.get("order")) != ("sigmoid", "post"):  # whose sum grows: sigmoid(0) = 0.5 is added to nothing
+        assert (seen.pre_mean == 0).all()
+        assert (seen.mean == (0.5 if activation == "sigmoid" else 0)).all()
+        assert (seen.edges[:, [0, -1]] == [-0.5, 0.5]).all()
+    assert (seen.dead == (activation == "relu")).all()
+    assert (seen.saturated == 0).all()
+    assert (seen.counts.sum(-1) == 32 * 20).all()
+    assert np.isfinite(seen.gradient).all()
+
+
+@activations
+@variants
+@pytest.mark.parametrize("depth, width, batch", [(1, 1, 2), (1, 5, 2), (3, 1, 2), (1, 1, 33)])
+@quiet
+def test_the_smallest_networks_are_described(activation, variant, depth, width, batch):
+    # In float64: in a residual of width 1 the two examples of a batch norm, 1 and -1, cancel but for the rounding.
+    x, y = normal(batch, 8, dtype=torch.float64), torch.zeros(batch, dtype=torch.int64)
+    net = build(depth, width, inputs=8, classes=1, activation=activation, **variant).double()
+    seen = profile(net, x, y)
+    assert seen.depth == depth
+    assert (seen.counts.sum(-1) == batch * width).all()
+    assert_described(seen, reference(net, x), rtol=2e-5)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+@quiet
+def test_a_batch_of_one_is_described(norm):
+    net, x = shaken(build(**SMALL, norm=norm)), normal(1, 8)
+    assert_described(profile(net, x, torch.zeros(1, dtype=torch.int64)), reference(net, x), rtol=2e-5)
+
+
+@activations
+@variants
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@quiet
+def test_a_batch_of_nothing_but_nan_or_infinity_is_described(activation, variant, value, y):
+    seen = profile(build(**SMALL, activation=activation, **variant), torch.full((32, 8), value), y)
+    assert seen.nonfinite[0] == 1
+    assert (seen.counts[0] == 0).all()
+    assert not np.isfinite(seen.pre_mean[0])
+    assert not np.isfinite(seen.pre_std[0])
+    assert np.isnan(seen.edges[0]).all()
+    if math.isnan(value):
+        assert (seen.nonfinite == 1).all()
+        assert np.isnan([getattr(seen, name) for name in STATISTICS]).all()
+        assert (seen.dead == 0).all()
+        assert (seen.counts == 0).all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@quiet
+def test_one_bad_example_makes_the_numbers_bad_and_leaves_the_histogram_of_the_others(value, x):
+    net = shaken(build(**SMALL))
+    x[5] = value
+    others = torch.cat([x[:5], x[6:]])
+    seen, rows = profile(net, x), reference(net, others)
+    assert not np.isfinite(seen.pre_std).any()
+    assert not np.isfinite(seen.mean).any()
+    assert seen.nonfinite.tolist() == pytest.approx([1 / 32] * 5)
+    for layer, row in enumerate(rows):
+        assert_counted(seen.counts[layer], row["edges"], row["values"])
+        np.testing.assert_allclose(seen.edges[layer], row["edges"], rtol=1e-5, atol=1e-5)
+
+
+ALIKE = [0.0, 1.0, -3.0, 1e-30, 1e8, 1e16, 1e20, -1e30]
+
+
+@pytest.mark.parametrize("value", ALIKE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@quiet
+def test_values_that_are_all_alike_are_described(value, dtype):
+    net = build(1, 3, inputs=2, classes=2, activation="linear", gain=0).to(dtype)
+    net[0].bias.data.fill_(value)
+    seen = profile(net, torch.ones(4, 2, dtype=dtype))
+    exact = net[0].bias[0, 0].item()
+    assert (seen.pre_mean[0], seen.min[0], seen.max[0]) == pytest.approx((exact,) * 3, rel=1e-6)
+    assert seen.pre_std[0] <= 1e-6 * abs(value)
+    assert seen.counts.sum() == 12
+    assert seen.edges[0, 0] <= exact <= seen.edges[0, -1]
+
+
+@pytest.mark.parametrize("value", [1.0, 1e4, 1e-320])
+@quiet
+def test_values_that_are_neighbours_in_float64_are_described(value):
+    net = build(1, 2, inputs=2, classes=2, gain=0).double()
+    net[0].bias.data.copy_(torch.tensor([[value, np.nextafter(value, np.inf)]]))
+    seen = profile(net, torch.ones(4, 2, dtype=torch.float64))
+    assert seen.counts.sum() == 8
+    assert seen.pre_mean[0] == pytest.approx(value, rel=1e-12, abs=1e-323)
