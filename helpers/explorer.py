@@ -1,6 +1,5 @@
 """Floor 4: sliders, and a figure that follows them."""
 
-import base64
 import html
 
 import ipywidgets as widgets
@@ -9,19 +8,22 @@ import torch
 
 from .arguments import choice, integer, number
 from .datasets import digits
-from .figures import Spread, Values, img, new_figure, to_png
+from .figures import Spread, Values, bundle, img, new_figure, to_png
 from .networks import ACTIVATIONS, build
 from .signals import DTYPES, profile
 
 CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": None}  # the gain that keeps a small signal's size
 EXAMPLES = 256
 
-# Stock sliders have no accessible name: their label is not tied to their handle. Whenever a new picture has loaded, this
-# ties them, and says which gain is critical.
-NAME_THE_SLIDERS = (
-    "for (const slider of this.closest('.explorer').querySelectorAll('.widget-hslider')) {"
-    " const handle = slider.querySelector('[role=slider]'), label = slider.querySelector('.widget-label');"
-    " if (handle && label) handle.setAttribute('aria-label', label.textContent) }"
+# A stock slider has no accessible name, for its label is not tied to its handle, and tells its value with one decimal only.
+# And JupyterLab takes the arrow keys and letters of a focused menu for its own. Whenever a new picture has loaded, this gives
+# the handles both, and the keys back (unless a still newer picture has taken its place on the page).
+ACCESS = (
+    "const all = what => this.closest('.explorer')?.querySelectorAll(what) ?? [];"
+    " for (const control of all('select, button, [role=slider]')) control.dataset.lmSuppressShortcuts = '';"
+    " for (const slider of all('.widget-hslider')) {"
+    " const [handle, label, readout] = ['[role=slider]', '.widget-label', '.widget-readout'].map(s => slider.querySelector(s));"
+    " handle.setAttribute('aria-label', label.textContent); handle.setAttribute('aria-valuetext', readout.textContent) }"
 )
 STYLE = """<style>
 .explorer .widget-hslider {{ width: 330px }}
@@ -136,15 +138,14 @@ class Explorer(widgets.VBox):
         critical = CRITICAL[state["activation"]]
         mark = f"▲\\a critical {critical:.3f}" if critical else ""
         style = STYLE.format(mark=mark, left=25 * (critical or 0))
-        figure = img(self.png, self.alt, f'onload="{NAME_THE_SLIDERS}"')
+        figure = img(self.png, self.alt, f'onload="{ACCESS}"')
         caption = f"<figcaption>{numbers(seen)}<p>{html.escape(self.alt)}</p></figcaption>"
         self.page.value = f"{style}<figure>{figure}{caption}</figure>"
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel the picture at the present settings."""
-        data = {**super()._repr_mimebundle_(**kwargs)}
-        data |= {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
+        data, metadata = bundle(self.png, self.alt)
+        return {**super()._repr_mimebundle_(**kwargs), **data}, metadata
 
 
 def slider(name, value, low, high, step=1):

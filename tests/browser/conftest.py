@@ -1,0 +1,54 @@
+"""What the tests in a browser share: the course opened in a JupyterLab, with every cell of lesson 02 run once."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from . import lab
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+LESSON = "02_signal_drift.ipynb"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; where there is none, the test is skipped and says so."""
+    if reason := lab.missing():
+        pytest.skip(reason)
+    with lab.browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def course(browser, tmp_path_factory):
+    """A copy of the notebooks, so that no test writes into the committed ones, and the address of a JupyterLab there."""
+    root = tmp_path_factory.mktemp("course")
+    ignored = shutil.ignore_patterns(".ipynb_checkpoints")
+    shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=ignored)
+    with lab.server(root, tmp_path_factory.mktemp("private")) as url:
+        yield root, url
+
+
+@pytest.fixture(scope="session")
+def lesson(browser, course):
+    """The page of lesson 02 after "Run All Cells". page.complaints: what the page and its console found wrong."""
+    url = course[1]
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(10 * lab.SECOND)
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(f"error: {error}"))
+    page.on("console", lambda note: note.type == "error" and page.complaints.append(f"console: {note.text}"))
+    page.on(
+        "request", lambda request: foreign(request.url, url) and page.complaints.append(f"asked for {request.url[:200]}")
+    )
+    lab.open_notebook(page, url, f"notebooks/{LESSON}")
+    lab.run_all(page)
+    page.locator(".explorer img").wait_for()
+    yield page
+    page.close()
+
+
+def foreign(address, url):
+    """Whether an address lies outside the notebook's own server."""
+    return not address.startswith((url, "data:", "blob:", url.replace("http", "ws")))

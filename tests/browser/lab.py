@@ -1,0 +1,110 @@
+"""A JupyterLab of its own, a browser of its own, and a notebook opened in them: for the tests here and for the benchmark."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+BROWSERS = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --no-proxy-server --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+TOKEN = "a-token-for-tests"
+SECOND = 1000  # Playwright counts in milliseconds
+
+
+def missing():
+    """Why no page can be opened here, in one line; None if one can."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError as error:
+        return f"No Playwright found: {error}"
+    return None if chromium() else f"No Chromium found: none of {', '.join(BROWSERS)} is installed"
+
+
+def chromium():
+    """The path of a Chromium, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@contextmanager
+def browser():
+    """A headless Chromium, with a profile that is empty and forgotten afterwards."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=FLAGS.split())
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@contextmanager
+def server(root, private):
+    """A JupyterLab that serves the folder `root`: its address, without a slash at the end.
+
+    It knows no settings but those in the empty folder `private`, and asks nothing of the network.
+    """
+    folders = {f"JUPYTER_{name}_DIR": str(private / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    page = private / "config" / "labconfig" / "page_config.json"
+    page.parent.mkdir(parents=True)
+    page.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
+    command += [f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}"]
+    with open(private / "log", "wb") as log:
+        environment = os.environ | folders | {"IPYTHONDIR": str(private / "ipython")}
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=root)
+    try:
+        yield address(process, private)
+    finally:
+        process.terminate()  # takes its kernels with it
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def address(process, private, patience=90):
+    """Where the server answers: it writes that down as soon as it listens."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until and process.poll() is None:
+        for note in (private / "runtime").glob("jpserver-*.json"):
+            try:
+                return json.loads(note.read_text())["url"].rstrip("/")
+            except ValueError:
+                pass  # still being written
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{(private / 'log').read_text()[-2000:]}")
+
+
+def open_notebook(page, url, path):
+    """Opens a notebook alone in the page and waits until its kernel is ready."""
+    page.goto(f"{url}/doc/tree/{path}?token={TOKEN}")
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90 * SECOND)
+
+
+def run_all(page, patience=240):
+    """Runs every cell through the menu, as a reader does, and waits until the last has its number."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    last = page.locator(".jp-CodeCell .jp-InputPrompt").last
+    last.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=patience * SECOND)
+
+
+def save(page, path):
+    """Saves the notebook with Ctrl+S and hands back what then lies in `path`, with the outputs just computed."""
+    before = Path(path).stat().st_mtime_ns
+    page.keyboard.press("Control+s")
+    until = time.monotonic() + 30
+    while Path(path).stat().st_mtime_ns == before and time.monotonic() < until:
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(500)  # until it is written to the end
+    return json.loads(Path(path).read_text(encoding="utf-8"))
