@@ -36,9 +36,10 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(*stack, 1, fan_out)) if bias else None
 
     def forward(self, x):
-        if not isinstance(x, torch.Tensor) or x.dtype != self.weight.dtype:
+        weight, bias = self.weight, self.bias
+        if not isinstance(x, torch.Tensor) or x.dtype != weight.dtype:
             given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"x must be a tensor of {self.weight.dtype}, as the weights are, got {given}")
+            raise ValueError(f"x must be a tensor of {weight.dtype}, as the weights are, got {given}")
         if x.dim() < 2 or x.shape[-1] != self.fan_in or x.shape[:-2] not in ((), self.stack):
             allowed = f"(batch, {self.fan_in})"
             if self.stack:
@@ -47,10 +48,10 @@ class Linear(nn.Module):
         if x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu":
             # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
             # A CPU's own half-precision product is ten to a hundred times slower.
-            product = x.float() @ self.weight.float()
-            return (product if self.bias is None else product + self.bias.float()).to(x.dtype)
-        product = x @ self.weight
-        return product if self.bias is None else product.add_(self.bias)  # in place: no second matrix to fetch
+            product = x.float() @ weight.float()
+            return (product if bias is None else product + bias.float()).to(x.dtype)
+        product = x @ weight
+        return product if bias is None else product.add_(bias)  # in place: no second matrix to fetch
 
     def extra_repr(self):
         return f"{self.fan_in}, {self.fan_out}" + _stack_note(self.stack)

@@ -14,7 +14,7 @@ from .networks import ACTIVATIONS
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 HALF = (torch.float16, torch.bfloat16)
-SAMPLE = 2**14  # values of a layer that go into its histogram
+SAMPLE = 2**13  # values of a layer that go into its histogram and the moments of its pre-activation, about
 FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
 
 # glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
@@ -31,9 +31,9 @@ class Profile:
 
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
-    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest. Of a
-        batch with many values (over 16384) every k-th example is counted k times (every k-th finite value in a layer that
-        overflows).
+    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest.
+        Of a large batch (over 8192 values in a layer) pre_mean and pre_std are those of every k-th example, and counts
+        counts it k times (where a layer overflows, every k-th finite value).
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
     nonfinite: share of the values of z that are NaN or infinite.
@@ -88,7 +88,7 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
     if any(True for _ in net.buffers()) or any(value.dtype != (cast or value.dtype) for value in net.parameters()):
         net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
-    rows, kept, scratch = [], [], {}
+    rows, kept = [], []
 
     def see(activation, inputs, output):
         z, a = inputs[0], output
@@ -96,9 +96,10 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
             kept.append(z)
             z, a = z.detach(), a.detach()
         for one in [(z, a)] if z.dim() == 2 else zip(z.flatten(0, -3), a.flatten(0, -3)):
-            rows.append(_row(activation, *one, bins, scratch))
+            rows.append(_row(activation, *one, bins))
 
-    with torch.inference_mode() if y is None else torch.enable_grad(), _watched(net, see):
+    grad = torch.inference_mode() if y is None else torch.enable_grad()
+    with grad, np.errstate(over="ignore", invalid="ignore"), _watched(net, see):  # an overflow is shown, not warned of
         scores = net(x.to(cast))
     if not rows:
         raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
@@ -128,79 +129,71 @@ def _watched(net, see):
             hook.remove()
 
 
-def _row(activation, z, a, bins, scratch):
-    """The numbers of one layer of one network, in few passes over its values; z, a: (batch, width).
+def _row(activation, z, a, bins):
+    """The numbers of one layer of one network; z, a: (batch, width).
 
-    A profile is to cost little more than the forward pass itself: see tests/benchmark.py. What needs no pass over the values
-    is left to the end, and the memory in `scratch` serves layer after layer, so that it stays in the processor's cache.
+    A profile is to cost little more than the forward pass itself: see tests/benchmark.py. So there are few passes over all
+    values, a sample of z has to do for its histogram and moments, NumPy does what is small, where a call to torch costs more
+    than its work, and what can wait is left to `_columns`.
     """
     if z.dtype in HALF:
         z, a = z.float(), a.float()
-    highest = z.amax(0)
-    low, high = float(z.amin()), float(highest.amax())  # each hands on a NaN
-    row = {"activation": type(activation), "extremes": (low, high), "highest": highest, "nonfinite": 0.0}
+    low, high = map(float, torch.aminmax(z))  # they hand on a NaN
+    sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
+    mean, std = _moments(a, float(sums.sum()), float(torch.linalg.vector_norm(a)))
+    row = {"activation": type(activation), "extremes": (low, high), "sums": sums, "mean": mean, "std": std}
     row["saturated"] = _saturated(activation, a)
-    row["pre_mean"], row["pre_std"] = _moments(z)
-    row["mean"], row["std"] = _moments(a)
-    if not math.isfinite(low) or not math.isfinite(high):
-        finite = z[torch.isfinite(z)]
-        row["nonfinite"] = 1 - len(finite) / z.numel()
+    k = math.ceil(z.numel() / SAMPLE)
+    if math.isfinite(low) and math.isfinite(high):
+        sample = z[::k].numpy().ravel()
+        row["nonfinite"] = 0.0
+        row["pre_mean"], row["pre_std"] = _moments(sample, float(sample.sum()), float(np.dot(sample, sample)) ** 0.5)
+    else:
+        finite = z[torch.isfinite(z)].double().numpy()
+        row |= {"nonfinite": 1 - len(finite) / z.numel(), "pre_mean": np.nan, "pre_std": np.nan}
         if len(finite) == 0:
             return row | {"counts": np.zeros(bins, int), "low": np.nan, "high": np.nan}
-        z, low, high = finite.double(), float(finite.amin()), float(finite.amax())
+        sample, low, high = finite[::k], float(finite.min()), float(finite.max())
     if not high - low > max(1e-300, 1e-12 * max(-low, high)):  # all values alike: edges about them, as np.histogram does
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
-    return row | {"counts": _histogram(z, low, high, bins, scratch), "low": low, "high": high}
+    return row | {"counts": k * _histogram(sample, low, high, bins), "low": low, "high": high}
 
 
 def _columns(rows, bins, stack):
     """The rows of all layers and networks as a Profile's arrays."""
     kinds = [row.pop("activation") for row in rows]
     ends = torch.tensor([row.pop("extremes") for row in rows], dtype=torch.float64)
-    for kind in set(kinds):  # each is monotone: the output's extremes are those of the pre-activation
-        mine = torch.tensor([kind is one for one in kinds])
-        ends[mine] = kind().forward(ends[mine])
-    for row, kind, (least, greatest) in zip(rows, kinds, ends.tolist()):
-        highest = row.pop("highest").numpy()
-        row["min"], row["max"] = least, greatest
-        row["dead"] = np.count_nonzero(highest <= 0) / len(highest) if kind is nn.ReLU else 0.0
+    mapped = {kind: kind().forward(ends).tolist() for kind in set(kinds)}  # each is monotone, so extremes stay extremes
+    for k, (row, kind) in enumerate(zip(rows, kinds)):
+        sums = row.pop("sums")
+        row["min"], row["max"] = mapped[kind][k]
+        row["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     with np.errstate(over="ignore", invalid="ignore"):
         columns["edges"] = np.linspace(columns.pop("low"), columns.pop("high"), bins + 1, axis=-1)
     return {name: column.reshape(-1, *stack, *column.shape[1:]) for name, column in columns.items()}
 
 
-def _moments(v):
-    """Mean and standard deviation of all values of v (NaN if one is not finite)."""
-    count = v.numel()
-    mean, norm = float(v.sum()) / count, float(torch.linalg.vector_norm(v))
-    square = norm * norm / count
+def _moments(v, total, norm):
+    """Mean and standard deviation of the values of v, from their sum and their norm (NaN if a value is not finite)."""
+    count = math.prod(v.shape)
+    mean, square = total / count, norm * norm / count
     variance = square - mean * mean
     if 1e-24 < square < 1e24 and variance > 0.01 * square:
         return mean, variance**0.5
     # Squares near the ends of float32's range, or a mean so large that the difference would cancel: slowly, then.
-    unit = float(v.abs().max()) or 1.0
-    v = v.double() / unit
-    return float(v.mean()) * unit, float(v.std(correction=0)) * unit
+    v = np.asarray(v, np.float64)
+    unit = float(abs(v).max()) or 1.0
+    return float((v / unit).mean()) * unit, float((v / unit).std()) * unit
 
 
-def _histogram(z, low, high, bins, scratch):
-    """np.histogram's counts of z in `bins` bins from low to high, up to values that lie on an edge.
-
-    Of many values every k-th row is counted, k times.
-    """
-    k = math.ceil(z.numel() / SAMPLE)
-    z = z[::k]
+def _histogram(z, low, high, bins):
+    """np.histogram's counts of z in `bins` bins from low to high, up to values that lie on an edge."""
     scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
     if not abs(low * scale) < 1e4 or not scale < 1e30:  # bins too fine for float32
-        return k * np.histogram(z.double().numpy(), bins, (low, high))[0]
-    for name, dtype in ("place", z.dtype), ("byte", torch.int8):  # bytes are the quickest to count
-        if (name, z.shape, dtype) not in scratch:
-            scratch[name, z.shape, dtype] = torch.empty(z.shape, dtype=dtype)
-    place = torch.add(-low * scale, z, alpha=scale, out=scratch["place", z.shape, z.dtype])
-    byte = scratch["byte", z.shape, torch.int8].copy_(place)
-    return k * torch.bincount(byte.view(torch.uint8).flatten(), minlength=bins).numpy()
+        return np.histogram(z.astype(np.float64), bins, (low, high))[0]
+    return np.bincount((z * z.dtype.type(scale) - z.dtype.type(low * scale)).astype(np.uint8), minlength=bins)
 
 
 def _saturated(activation, a):

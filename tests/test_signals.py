@@ -286,7 +286,9 @@ def test_the_large_batchs_other_numbers_are_those_of_all_values():
     seen = profile(net, x)
     for layer, row in enumerate(reference(net, x)):
         for name in STATISTICS:
-            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=1e-4, atol=1e-4, err_msg=name)
+            sampled = name.startswith("pre_")  # of every k-th example: right within a few standard errors, 1 / √8192 each
+            rtol, atol = (0.05, 0.05) if sampled else (1e-4, 1e-4)
+            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=rtol, atol=atol, err_msg=name)
 
 
 # --- gradients -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,253 @@
+"""Speed as ratios, each against a baseline that is measured in the same run, taking turns: python tests/benchmark.py [--quick]
+
+Prints a Markdown table. A missed target is reported and fails nothing. All is computed on one thread, in Jupyter kernels.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+from unittest import mock
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import torch
+from browser import lab
+from IPython import get_ipython
+from jupyter_client.manager import start_new_kernel
+
+import helpers.explorer
+from helpers import Explorer, build, digits, profile
+from helpers.networks import ACTIVATIONS, Linear
+from helpers.signals import DTYPES
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+SETUP = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent)!r}); import benchmark"
+PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+PANEL = np.linspace(-5, 5, 102)  # the bounds of the grey image's rows
+
+
+# --- the baseline of the live figure: what everyone does ----------------------------------------------------------------------
+
+
+def usual():
+    """The explorer as a lesson would write it with interact and pyplot: same network, same panels, drawn anew each time."""
+    x = digits(0).x[:256]
+
+    def draw(depth, gain, width, activation, dtype):
+        net = build(depth, width, activation=activation, inputs=64, classes=10, gain=gain, seed=1)
+        seen = profile(net, x, dtype=dtype)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
+        left.semilogy(seen.layers, seen.std, "o-", markersize=3, label="measured")
+        law = seen.std[0] * (gain / 2**0.5) ** np.arange(depth)
+        left.semilogy(seen.layers, law, "k--", linewidth=1, label="gain/√2 a layer")
+        left.set(title="Spread of each layer's output", xlabel="layer", ylabel="standard deviation")
+        left.grid(axis="y")
+        left.legend()
+        right.imshow(columns(seen), cmap="Greys", aspect="auto", origin="lower", extent=(0.5, depth + 0.5, -5, 5))
+        right.set(title="Pre-activations", xlabel="layer", ylabel="value of the pre-activation")
+        figure.subplots_adjust(wspace=0.3)  # tight_layout would look the same and take longer
+        plt.show()
+
+    controls = {
+        "depth": widgets.IntSlider(50, 1, 200),
+        "gain": widgets.FloatSlider(value=1.0, min=0, max=4, step=0.01),
+        "width": widgets.IntSlider(100, 1, 256),
+        "activation": widgets.Dropdown(options=tuple(ACTIVATIONS)),
+        "dtype": widgets.Dropdown(options=tuple(DTYPES), value="float32"),
+    }
+    widgets.interact(draw, **controls)
+    return controls
+
+
+def columns(seen):
+    """Every layer's histogram on the same rows, as shades: a column a layer."""
+    shades = np.zeros((len(PANEL) - 1, seen.depth))
+    for layer, (edges, counts) in enumerate(zip(seen.edges, seen.counts)):
+        shades[:, layer] = np.diff(np.interp(PANEL, edges, np.append(0, counts.cumsum()))) / counts.sum()
+    return np.sqrt(shades)
+
+
+# --- measured inside a kernel -------------------------------------------------------------------------------------------------
+
+
+def cpu(function):
+    """CPU seconds that a call takes, in all threads of this process."""
+    begin = time.process_time()
+    function()
+    return time.process_time() - begin
+
+
+def profile_times(repeats):
+    """CPU seconds of the bare matrix products of 50 layers of 256 x 256, batch 256, and of the profile of that network."""
+    torch.set_num_threads(1)
+    net = build(50, 256, inputs=256, classes=10, gain=2**0.5, seed=0)
+    weights = [layer.weight for layer in net if isinstance(layer, Linear)][:-1]
+    x = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
+
+    def products():
+        signal = x
+        with torch.inference_mode():
+            for weight in weights:
+                signal = signal @ weight
+
+    for _ in range(5):
+        products(), profile(net, x)
+    return [[cpu(products), cpu(lambda: profile(net, x))] for _ in range(repeats)]
+
+
+class Stopwatch:
+    """Adds up the CPU seconds spent in the functions it is put around."""
+
+    spent = 0.0
+
+    def around(self, function):
+        def timed(*arguments, **settings):
+            begin = time.process_time()
+            try:
+                return function(*arguments, **settings)
+            finally:
+                self.spent += time.process_time() - begin
+
+        return timed
+
+
+def frame_times(repeats):
+    """CPU seconds of a frame in all but `build` and `profile`: of `usual` and of the explorer, one step of gain a frame."""
+    torch.set_num_threads(1)
+    watch = Stopwatch()
+    timed = {"build": watch.around(build), "profile": watch.around(profile)}
+    theirs, ours = usual()["gain"], Explorer().controls["gain"]
+
+    def frame(slider):
+        watch.spent = 0.0
+        step = round(slider.value + 0.01, 2)
+        total = cpu(lambda: (setattr(slider, "value", step), wait_until_sent()))
+        return total - watch.spent
+
+    with mock.patch.multiple(helpers.explorer, **timed), mock.patch.dict(globals(), timed):
+        for slider in (theirs, ours) * 3:
+            frame(slider)
+        return [[frame(theirs), frame(ours)] for _ in range(repeats)]
+
+
+def wait_until_sent():
+    """Waits until the kernel's output thread has sent all that this thread has handed it."""
+    sent = threading.Event()
+    get_ipython().kernel.iopub_thread.schedule(sent.set)
+    sent.wait(10)
+
+
+def in_kernel(call):
+    """The list that `call`, a function of this file as text, returns in a Jupyter kernel of its own."""
+    said = []
+
+    def hear(message):
+        if message["msg_type"] == "error":
+            raise RuntimeError("\n".join(message["content"]["traceback"]))
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+            said.append(message["content"]["text"])
+
+    manager, client = start_new_kernel()
+    try:
+        client.execute_interactive(
+            f"{SETUP}, json\nprint('result', json.dumps(benchmark.{call}))", output_hook=hear, timeout=600
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return json.loads("".join(said).split("result ")[-1])
+
+
+# --- measured inside a page ---------------------------------------------------------------------------------------------------
+
+LISTEN = """root => {
+    root = document.querySelector(root)
+    const before = root.querySelector('img').src
+    let pressed
+    root.addEventListener('keydown', () => { pressed = performance.now() }, {capture: true, once: true})
+    window.delay = new Promise(resolve => new MutationObserver(async (_, observer) => {
+        const img = root.querySelector('img')
+        if (!img || img.src === before) return
+        observer.disconnect()
+        await img.decode()
+        requestAnimationFrame(() => resolve((performance.now() - pressed) / 1000))
+    }).observe(root, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']}))
+}"""
+ROOTS = {".widget-interact": 1, ".explorer": 1}  # the gain's slider is the second
+
+
+def press_times(blocks, presses=6):
+    """Seconds from the arrow key on the gain's slider to the new picture's pixels: of `usual` and of the explorer."""
+    with tempfile.TemporaryDirectory() as folder, lab.browser() as browser:
+        root, private = Path(folder, "notebooks"), Path(folder, "private")
+        root.mkdir(), private.mkdir()
+        setup = f"{SETUP}, torch\ntorch.set_num_threads(1)"
+        cells = [nbformat.v4.new_code_cell(code) for code in (setup, "benchmark.usual();", "benchmark.Explorer()")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), root / "benchmark.ipynb")
+        with lab.server(root, private) as url:
+            page = browser.new_page(viewport={"width": 1400, "height": 1800})
+            lab.open_notebook(page, url, "benchmark.ipynb")
+            lab.run_all(page)
+            for part in ROOTS:  # warms up
+                press(page, part, 3)
+            turns = [{part: press(page, part, presses) for part in ROOTS} for _ in range(blocks)]
+    return [pair for turn in turns for pair in zip(*turn.values())]
+
+
+def press(page, part, times):
+    """Presses the arrow key `times` times, each when the picture of the last has been shown; the delays in seconds."""
+    page.locator(f"{part} img").wait_for()
+    page.locator(f"{part} [role=slider]").nth(ROOTS[part]).focus()
+    delays = []
+    for _ in range(times):
+        page.evaluate(LISTEN, part)
+        page.keyboard.press("ArrowRight")
+        delays.append(page.evaluate("window.delay"))
+        page.wait_for_timeout(100)
+    return delays
+
+
+# --- the table ----------------------------------------------------------------------------------------------------------------
+
+
+def p95(values):
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
+def row(what, pairs, target, figure=statistics.median):
+    """One line of the table, from pairs of seconds: the baseline's and ours."""
+    theirs, ours = map(figure, zip(*pairs))
+    met = "yes" if ours / theirs <= target else "NO"
+    return f"| {what} | {theirs * 1000:.1f} ms | {ours * 1000:.1f} ms | {ours / theirs:.3f} | at most {target} | {met} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    quick = parser.parse_args().quick
+    os.environ.update(ONE_THREAD)  # for the kernels, which inherit it
+    print(
+        f"{os.cpu_count()} processor cores, one used. Medians of CPU time, but for the key presses: of time on the clock.\n"
+    )
+    print("| what | baseline | ours | ratio | target | met |\n|---|---|---|---|---|---|")
+    pairs = in_kernel(f"profile_times({20 if quick else 100})")
+    print(row("`profile`, 50 layers of 256 x 256, against the bare matrix products", pairs, 1.8), flush=True)
+    pairs = in_kernel(f"frame_times({10 if quick else 40})")
+    print(row("a live frame after the forward pass, against `interact` with `plt.show()`", pairs, 0.1), flush=True)
+    if reason := lab.missing():
+        print(f"| key press to pixels in JupyterLab | not measured: {reason} | | | | |")
+        return
+    pairs = press_times(2 if quick else 8)
+    print(row("key press to pixels in JupyterLab, against the same: median", pairs, 0.25))
+    print(row("the same: 95th percentile", pairs, 0.25, p95))
+
+
+if __name__ == "__main__":
+    main()
