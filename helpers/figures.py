@@ -22,7 +22,7 @@ STYLES = (
 LOST = "#D55E00"
 WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
 LAYERS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)  # where an axis of layers ends
-DECADES = (1, 2, 4, 8, 16, 24, 32, 40, 50, 100, 200, 320)  # where an axis of powers of ten ends
+DECADES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 40, 50, 100, 200, 320)  # where an axis of powers of ten ends
 
 
 class Drawing:
@@ -31,7 +31,7 @@ class Drawing:
     def __init__(self, ax, title, ylabel):
         self.ax = ax
         self.artists = []
-        ax.set_title(title, loc="left", fontsize=10, pad=24)
+        ax.set_title(title, loc="left", fontsize=10, pad=26)
         ax.set(xlabel="layer", ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
 
@@ -67,8 +67,10 @@ class Curves(Drawing):
         self.law = self.moving(ax.plot([], [], "k--", lw=1, label=law)[0]) if law else None
         self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
         self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
-        self.limit_name = self.moving(ax.text(0.02, 1, "", color="#A84300", fontsize=8, transform=ax.get_yaxis_transform()))
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.97), ncols=5, frameon=False, fontsize=9, handlelength=2.4)
+        self.limit_name = self.moving(
+            ax.text(0.02, 1, "", color="#A84300", fontsize=8, va="top", transform=ax.get_yaxis_transform())
+        )
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=5, frameon=False, fontsize=9, handlelength=2.4)
 
     def update(self, *rows, factor=None, largest=None, dtype="the dtype"):
         """Draws one array (depth,) per label. factor: the law's, if there is one. largest: the largest number of `dtype`,
@@ -84,7 +86,7 @@ class Curves(Drawing):
         self.overflowed.set_data(lost, np.ones(len(lost)))
         self.vanished.set_data(zero, np.zeros(len(zero)))
         self.fit_layers(layers.max())
-        low, high = self.fit_decades(values)
+        low, high = self.fit_decades(np.append(values, largest) if largest and len(lost) else values)
         near = largest is not None and low < largest < high
         self.limit.set(visible=near, ydata=[largest or 1] * 2)
         self.limit_name.set(visible=near, y=largest or 1, text=f"largest {dtype}")

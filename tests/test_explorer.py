@@ -168,6 +168,21 @@ def test_200_states_each_give_a_whole_picture_and_a_sentence(explorer, subtests)
             assert words and {"nan", "inf"}.isdisjoint(words), explorer.alt
 
 
+BROKE = [  # each of these has once stopped the explorer with an error
+    {"depth": 200, "gain": 4, "width": 1, "activation": "linear", "dtype": "float32"},
+    {"depth": 200, "gain": 4, "width": 1, "activation": "sigmoid", "dtype": "float64"},
+    {"depth": 200, "gain": 4, "width": 1, "activation": "sigmoid", "dtype": "bfloat16"},
+    {"depth": 200, "gain": 0.01, "width": 1, "activation": "linear", "dtype": "float64"},
+    {"depth": 199, "gain": 0.01, "width": 100, "activation": "relu", "dtype": "float64"},
+]
+
+
+@pytest.mark.parametrize("state", BROKE, ids=str)
+def test_a_state_that_broke_once_is_drawn(explorer, state):
+    explorer.set(**state)
+    assert empty_panels(explorer) == []
+
+
 def test_the_picture_depends_on_the_state_and_not_on_the_way_to_it(explorer):
     for state in states(12, extremes=6, seed=1):
         explorer.set(**state)
