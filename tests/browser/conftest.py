@@ -35,7 +35,7 @@ def lesson(browser, course):
     """The page of lesson 02 after "Run All Cells". page.complaints: what the page and its console found wrong."""
     url = course[1]
     page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(10 * lab.SECOND)
+    page.set_default_timeout(30 * lab.SECOND)
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(f"error: {error}"))
     page.on("console", lambda note: note.type == "error" and page.complaints.append(f"console: {note.text}"))
