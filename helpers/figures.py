@@ -22,7 +22,7 @@ STYLES = (
 LOST = "#D55E00"
 WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
 LAYERS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)  # where an axis of layers ends
-DECADES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 40, 50, 100, 200, 320)  # where an axis of powers of ten ends
+DECADES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axis of powers of ten ends
 
 
 class Drawing:
@@ -93,12 +93,12 @@ class Curves(Drawing):
         return " ".join(self.sentence(line.get_label(), row) for line, row in zip(self.lines, rows))
 
     def fit_decades(self, values):
-        """Limits at powers of ten: of a few, the nearest that leave every value inside."""
+        """Limits at powers of ten: of a few, the nearest that leave every value inside (from 1e-300 to 1e300)."""
         values = np.log10(values[np.isfinite(values) & (values > 0)])
         low, high = (values.min(), values.max()) if len(values) else (0, 0)
-        below = next(end for end in DECADES if -end <= low)
-        above = next(end for end in DECADES if end >= high)
-        self.ax.set_ylim(10.0**-below, 10.0 ** min(above, 308))
+        below = next((end for end in DECADES if -end <= low), DECADES[-1])
+        above = next((end for end in DECADES if end >= high), DECADES[-1])
+        self.ax.set_ylim(10.0**-below, 10.0**above)
         return self.ax.get_ylim()
 
     def sentence(self, label, row):
