@@ -36,6 +36,8 @@ START = start()
 def page(lesson):
     """The lesson's page with the explorer in sight and as it was at the start."""
     lesson.locator(".explorer").scroll_into_view_if_needed()
+    lesson.wait_for_timeout(200)  # until the last test's moves are sent,
+    lesson.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # and worked off
     lesson.get_by_role("button", name="reset").click()
     wait_for(lesson, Explorer(**START).alt)
     yield lesson
