@@ -8,6 +8,7 @@ import io
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 # Okabe and Ito's palette, darkened where a line would stand out less than 3:1 from white. Each colour has a line style and a
@@ -31,9 +32,17 @@ class Drawing:
     def __init__(self, ax, title, ylabel):
         self.ax = ax
         self.artists = []
-        ax.set_title(title, loc="left", fontsize=10, pad=26)
+        ax.set_title(title, loc="left", fontsize=10, pad=26, y=1)  # with y given, it is not placed anew in every drawing
         ax.set(xlabel="layer", ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+    @property
+    def frame(self):
+        """What the part that stands still depends on: the limits of both axes and the legend."""
+        legend = self.ax.get_legend()
+        names = tuple(text.get_text() for text in legend.get_texts()) if legend else ()
+        return self.ax.get_xlim(), self.ax.get_ylim(), names
 
     def moving(self, artist):
         """The artist, noted down as one that moves."""
@@ -51,12 +60,9 @@ class Drawing:
 
 
 class Curves(Drawing):
-    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it.
+    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it."""
 
-    law: the label of a dashed prediction, a constant factor from layer to layer that starts at the first line's first value.
-    """
-
-    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), law=None):
+    def __init__(self, ax, title, ylabel, quantity, labels=("measured",)):
         super().__init__(ax, title, ylabel)
         self.quantity = quantity
         ax.set_yscale("log")
@@ -64,22 +70,33 @@ class Curves(Drawing):
         self.lines = [
             self.moving(ax.plot([], [], ms=3, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, STYLES)
         ]
-        self.law = self.moving(ax.plot([], [], "k--", lw=1, label=law)[0]) if law else None
+        self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
         self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
         self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
         self.limit_name = self.moving(
             ax.text(0.02, 1, "", color="#A84300", fontsize=8, va="top", transform=ax.get_yaxis_transform())
         )
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=5, frameon=False, fontsize=9, handlelength=2.4)
+        self.name_lines(None)
 
-    def update(self, *rows, factor=None, largest=None, dtype="the dtype"):
-        """Draws one array (depth,) per label. factor: the law's, if there is one. largest: the largest number of `dtype`,
-        a line where it is near."""
+    def name_lines(self, law):
+        """The legend, above the Axes. law: the name of the prediction, None without one."""
+        self.law.set(label=law, visible=law is not None)
+        named = [*self.lines, self.law] if law else self.lines
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.3}
+        self.ax.legend(handles=named, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.4)
+
+    def update(self, *rows, law=None, factor=1.0, largest=None, dtype="the dtype"):
+        """Draws one array (depth,) per label.
+
+        law: the name of a dashed prediction, which starts at the first line's first value and grows by `factor` a layer.
+        largest: the largest number of `dtype`, a line where it is near.
+        """
         for line, row in zip(self.lines, rows):
             line.set_data(np.arange(1, len(row) + 1), row)
-        if self.law is not None:
-            predicted = rows[0][0] * (np.nan if factor is None else factor) ** np.arange(len(rows[0]), dtype=float)
-            self.law.set_data(np.arange(1, len(predicted) + 1), predicted)
+        if law:
+            self.law.set_data(np.arange(1, len(rows[0]) + 1), rows[0][0] * factor ** np.arange(len(rows[0]), dtype=float))
+        if law != (self.law.get_label() if self.law.get_visible() else None):
+            self.name_lines(law)
         layers = np.concatenate([np.arange(1, len(row) + 1) for row in rows])
         values = np.concatenate(rows)
         lost, zero = layers[~np.isfinite(values)], layers[values == 0]
@@ -123,8 +140,8 @@ class Curves(Drawing):
 class Spread(Curves):
     """Standard deviation of each layer's output, one line per Profile."""
 
-    def __init__(self, ax, labels=("measured",), law=None, title="Spread of each layer's output"):
-        super().__init__(ax, title, "standard deviation", "spread", labels, law)
+    def __init__(self, ax, labels=("measured",), title="Spread of each layer's output"):
+        super().__init__(ax, title, "standard deviation", "spread", labels)
 
     def update(self, *profiles, **settings):
         """Draws one Profile per label; the settings are those of Curves.update."""

@@ -141,7 +141,7 @@ def test_reset_brings_back_the_start():
     state, page = explorer.state, explorer.page.value
     explorer.set(depth=100, gain=3.0, width=5, activation="relu", dtype="float16")
     assert explorer.page.value != page
-    next(child for child in explorer.children[0].children if child.description == "reset").click()
+    explorer.children[0].children[-1].click()
     assert explorer.state == state
     assert explorer.page.value == page
 
@@ -149,10 +149,19 @@ def test_reset_brings_back_the_start():
 # --- what it draws ------------------------------------------------------------------------------------------------------------
 
 
+def stills(explorer):
+    """The still part of each panel."""
+    return [explorer.live.still(drawing, place) for drawing, place in zip(explorer.live.drawings, explorer.live.places)]
+
+
 def empty_panels(explorer):
     """The panels of which nothing but the still part is to be seen."""
-    frame, still = pixels(explorer.png), np.asarray(explorer.live.background)[..., :3]
+    frame = pixels(explorer.png)
+    for region in stills(explorer):
+        explorer.live.figure.canvas.restore_region(region)
+    still = np.asarray(explorer.live.figure.canvas.buffer_rgba())[..., :3]
     assert frame.shape == still.shape == (*SIZE[::-1], 3)
+    assert (frame[:, SIZE[0] // 2 - 2 : SIZE[0] // 2 + 2] == 255).all(), "a panel reaches into the other's part and is cut"
     moved = (frame != still).any(-1).any(0)
     panels = [drawing.ax.get_window_extent() for drawing in explorer.live.drawings]
     return [k for k, at in enumerate(panels) if not moved[int(at.x0) - 4 : int(at.x1) + 5].any()]
@@ -193,13 +202,14 @@ def test_the_picture_depends_on_the_state_and_not_on_the_way_to_it(explorer):
 
 def test_the_still_part_is_drawn_anew_only_when_an_axis_moves():
     explorer = Explorer(gain=1.2)
-    limits, background = explorer.live.limits, explorer.live.background
-    explorer.set(gain=1.21)
-    assert explorer.live.limits == limits and explorer.live.background is background
-    explorer.set(gain=1.22)
-    assert explorer.live.limits == limits and explorer.live.background is background
+    left, right = stills(explorer)
+    for gain in 1.21, 1.22:
+        explorer.set(gain=gain)
+        assert stills(explorer)[0] is left and stills(explorer)[1] is right
     explorer.set(gain=3.0)
-    assert explorer.live.limits != limits and explorer.live.background is not background
+    assert stills(explorer)[0] is not left and stills(explorer)[1] is right, "the right panel's limits are still the same"
+    explorer.set(gain=1.2)
+    assert stills(explorer)[0] is left, "limits that were there before are not drawn again"
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,6 @@ START = start()
 def page(lesson):
     """The lesson's page with the explorer in sight and as it was at the start."""
     lesson.locator(".explorer").scroll_into_view_if_needed()
-    lesson.wait_for_timeout(200)  # until the last test's moves are sent,
-    lesson.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # and worked off
     lesson.get_by_role("button", name="reset").click()
     wait_for(lesson, Explorer(**START).alt)
     yield lesson
@@ -200,6 +198,35 @@ def test_the_reset_button_brings_back_the_start(page):
     for name in SLIDERS:
         assert value_of(page, name) == pytest.approx(START[name])
     assert {name: menu(page, name).input_value() for name in MENUS} == {name: START[name] for name in MENUS}
+
+
+def drag(page):
+    box = slider(page, "width").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=20)
+    page.mouse.up()
+
+
+HASTE = {
+    "keys": lambda page: [slider(page, "gain").press("ArrowRight") for _ in range(12)],
+    "menu": lambda page: (menu(page, "dtype").focus(), page.keyboard.type("float16")),
+    "mouse": drag,
+}
+
+
+@pytest.mark.parametrize("moves", HASTE)
+def test_reset_has_the_last_word_though_the_kernel_is_busy(page, moves):
+    for _ in range(3):
+        HASTE[moves](page)
+        page.get_by_role("button", name="reset").click()
+        page.wait_for_timeout(200)  # until a move that was held back is sent
+        page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
+        wait_for(page, Explorer(**START).alt)
+        assert {name: value_of(page, name) for name in SLIDERS} == {name: pytest.approx(START[name]) for name in SLIDERS}
+        assert {name: menu(page, name).input_value() for name in MENUS} == {name: START[name] for name in MENUS}
+    assert page.evaluate("document.activeElement.textContent") == "reset"
 
 
 @pytest.mark.parametrize(
