@@ -1,10 +1,34 @@
-"""The shared model code of the course: one builder, one probe, one live figure. Defines nothing, hands on the names."""
+"""The shared model code of the course: one builder, one probe, one way to train, one live figure. Hands on the names only."""
 
 from .checks import check, compare
 from .datasets import digits
-from .explorer import Explorer
-from .figures import Curves, Spread, Values, picture
-from .networks import build
+from .explorer import AveragesExplorer, Explorer
+from .figures import Curves, Lines, Map, Spread, Values, picture
+from .networks import BatchNorm, LayerNorm, batch_norm, batch_norm_backward, build
 from .signals import profile
+from .training import cross_entropy, error, fit, predict, sweep
 
-__all__ = ["Curves", "Explorer", "Spread", "Values", "build", "check", "compare", "digits", "picture", "profile"]
+__all__ = [
+    "AveragesExplorer",
+    "BatchNorm",
+    "Curves",
+    "Explorer",
+    "LayerNorm",
+    "Lines",
+    "Map",
+    "Spread",
+    "Values",
+    "batch_norm",
+    "batch_norm_backward",
+    "build",
+    "check",
+    "compare",
+    "cross_entropy",
+    "digits",
+    "error",
+    "fit",
+    "picture",
+    "predict",
+    "profile",
+    "sweep",
+]

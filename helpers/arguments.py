@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import torch
+
 
 def integer(name, value, low, high):
     """`value` as an int, if it is a whole number from `low` to `high`; a ValueError that says so if not."""
@@ -24,4 +26,26 @@ def choice(name, value, allowed):
     """`value`, if it is one of `allowed`; a ValueError that lists them if not."""
     if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def per_network(name, value, stack, low=-math.inf):
+    """`value` as a tensor of shape () or `stack`, every entry finite and at least `low`."""
+    value = of_shape(name, "a number", value, stack, lambda one: number(name, one, low))
+    return value.to(torch.get_default_dtype())
+
+
+def of_shape(name, kind, value, stack, valid):
+    """`value` as a tensor of shape () or `stack`, after valid(entry) has raised no ValueError on any entry."""
+    if not isinstance(value, (list, tuple)) and not hasattr(value, "shape"):
+        valid(value)
+    allowed = f"{name} must be {kind} or have the stack's shape {tuple(stack)}"
+    try:
+        value = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{allowed}, got {value!r}") from None
+    if value.shape not in (torch.Size(), stack):
+        raise ValueError(f"{allowed}, got shape {tuple(value.shape)}")
+    for one in value.flatten().tolist():
+        valid(one)
     return value

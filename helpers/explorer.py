@@ -1,6 +1,7 @@
 """Floor 4: sliders, and a figure that follows them."""
 
 import html
+from functools import partial
 
 import ipywidgets as widgets
 import numpy as np
@@ -9,13 +10,29 @@ from matplotlib.transforms import Bbox
 
 from .arguments import choice, integer, number
 from .datasets import digits
-from .figures import Spread, Values, bundle, img, new_figure, to_png
-from .networks import ACTIVATIONS, build
+from .figures import Lines, Spread, Values, bundle, img, new_figure, to_png
+from .networks import ACTIVATIONS, NORMS, BatchNorm, LayerNorm, batch_norm, build
 from .signals import DTYPES, profile
 
 CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": None}  # the gain that keeps a small signal's size
 LAWS = {"relu": ("gain/√2 a layer", 2**0.5), "linear": ("gain a layer", 1.0)}  # where a constant factor a layer is the law
 EXAMPLES = 256
+SLIDERS = {  # least, greatest, step, meaning
+    "depth": (1, 200, 1, "hidden layers"),
+    "gain": (0, 4, 0.01, "standard deviation of a weight times √fan_in"),
+    "width": (1, 256, 1, "units a layer"),
+    "batch": (2, EXAMPLES, 1, "examples that are normalized together"),
+    "gamma": (0, 3, 0.05, "scale after the normalization"),
+    "beta": (-3, 3, 0.05, "shift after the normalization"),
+    "batches": (0, 100, 1, "training batches that the layer has seen"),
+    "momentum": (0.01, 1, 0.01, "what the newest batch weighs in the running averages"),
+}
+MENUS = {  # options, meaning
+    "activation": (tuple(ACTIVATIONS), "function after each layer's product"),
+    "dtype": (tuple(DTYPES), "kind of floating-point numbers"),
+    "norm": (tuple(NORMS), "what stands before each activation"),
+    "mode": (("train", "eval"), "whether the batch's own moments normalize, or the running averages"),
+}
 
 # A stock slider has no accessible name, for its label is not tied to its handle, and tells its value with one decimal only.
 # And JupyterLab takes the arrow keys and letters of a focused menu for its own. From the first picture on, this gives the
@@ -31,18 +48,17 @@ ACCESS = (
     " explorer.dataset.named = ''; name(); new MutationObserver(name).observe(explorer, {childList: true, subtree: true}) }"
 )
 STYLE = """<style>
-.explorer .controls {{ display: grid; grid-template-columns: repeat(auto-fill, 330px); gap: 2px 14px; max-width: 1018px }}
-.explorer .controls > .widget-box {{ display: contents }}
-.explorer .controls .widget-inline-hbox {{ width: 322px }}
-.explorer .controls > button {{ width: 100px; margin-left: 88px }}
-.explorer figure {{ display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }}
-.explorer figcaption {{ flex: 1 1 12em; max-width: 30em; line-height: 1.45 }}
-.explorer td, .explorer th {{ padding: 0 .8em 0 0; text-align: right }}
-.explorer img {{ max-width: 100% }}
-.explorer.{name} .gain .noUi-base::after {{ content: "{mark}"; position: absolute; left: {left:.2f}%; top: 7px;
- transform: translateX(-50%); white-space: pre; text-align: center;
- font-size: 10px; line-height: 1.1; pointer-events: none }}
-.explorer .gain {{ margin-bottom: 16px; overflow: visible }}
+.explorer .controls { display: grid; grid-template-columns: repeat(auto-fill, 330px); gap: 2px 14px; max-width: 1018px }
+.explorer .controls > .widget-box { display: contents }
+.explorer .controls .widget-inline-hbox { width: 322px }
+.explorer .controls > button { width: 100px; margin-left: 88px }
+.explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
+.explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
+.explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right }
+.explorer img { max-width: 100% }
+.explorer .gain { margin-bottom: 16px; overflow: visible }
+.explorer .gain .noUi-base::after { position: absolute; top: 7px; transform: translateX(-50%); white-space: pre;
+ text-align: center; font-size: 10px; line-height: 1.1; pointer-events: none }
 </style>"""
 
 
@@ -84,26 +100,15 @@ class Live:
         return to_png(np.asarray(canvas.buffer_rgba()), level=1)
 
 
-class Explorer(widgets.VBox):
-    """Sliders for depth, gain, width, activation and dtype of a network at initialization, and what its signal does.
+class Sliders(widgets.VBox):
+    """Controls and a figure of two drawings that follows them. What is drawn is told by a subclass, in `draw`.
 
-    x: (batch, features), the signal; None takes 256 digits. The other arguments are the settings at the start, which *reset*
-    brings back: depth 1 to 200, gain 0 to 4, width 1 to 256, activation and dtype by name, seed of the weights.
-    Raises ValueError on a setting that is not allowed.
+    settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
     """
 
-    def __init__(self, *, x=None, depth=50, gain=1.0, width=100, activation="relu", dtype="float32", seed=1):
-        self.x = digits(0).x[:EXAMPLES] if x is None else x
-        self.seed = seed
-        self.start = {"depth": depth, "gain": gain, "width": width, "activation": activation, "dtype": dtype}
-        figure = new_figure((8.4, 3.4), layout="none")  # laid out here once, not for every frame
-        figure.subplots_adjust(left=0.095, right=0.98, top=0.82, bottom=0.14, wspace=0.32)
-        self.spread = Spread(figure.add_subplot(1, 2, 1))
-        self.values = Values(figure.add_subplot(1, 2, 2))
-        for drawing, left in (self.spread, -0.18), (self.values, -0.11):
-            drawing.ax.xaxis.set_label_coords(0.5, -0.12)
-            drawing.ax.yaxis.set_label_coords(left, 0.5)
-        self.live = Live(figure, [self.spread, self.values])
+    def __init__(self, figure, drawings, settings):
+        self.start = {name: value for name, value in settings.items() if value is not None}
+        self.live = Live(figure, drawings)
         self.page = widgets.HTML()
         reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
         reset.on_click(lambda _: self.reset())
@@ -116,24 +121,21 @@ class Explorer(widgets.VBox):
         self.controls = {}
         self.reset()
 
+    def draw(self, **state):
+        """Moves the drawings; returns a small table in HTML and the sentences that say what is to be seen."""
+        raise NotImplementedError
+
     def reset(self):
         """Puts new controls with the settings at the start in the old ones' place, and draws.
 
         New ones, because while the kernel is busy the page holds back a control's last move, and sends it after the click on
         *reset*: a control that nobody observes any more may then have it.
         """
-        for control in self.controls.values():
-            control.unobserve_all()
-        self.controls = {
-            "depth": slider("depth", self.start["depth"], 1, 200, "hidden layers"),
-            "gain": slider("gain", self.start["gain"], 0, 4, "standard deviation of a weight times √fan_in", step=0.01),
-            "width": slider("width", self.start["width"], 1, 256, "units a layer"),
-            "activation": menu("activation", self.start["activation"], tuple(ACTIVATIONS), "function after each layer's product"),
-            "dtype": menu("dtype", self.start["dtype"], tuple(DTYPES), "kind of floating-point numbers"),
-        }
-        self.controls["gain"].add_class("gain")
-        for control in self.controls.values():
-            control.observe(self.show, "value")
+        for old in self.controls.values():
+            old.unobserve_all()
+        self.controls = {name: control(name, value) for name, value in self.start.items()}
+        for new in self.controls.values():
+            new.observe(self.show, "value")
         self.box.children = tuple(self.controls.values())
         self.show()
 
@@ -145,11 +147,8 @@ class Explorer(widgets.VBox):
     def set(self, **settings):
         """Moves several controls and draws once. Raises ValueError, and moves none, if a setting is not allowed."""
         for name, value in settings.items():
-            control = self.controls[choice("setting", name, tuple(self.controls))]
-            if isinstance(control, widgets.Dropdown):
-                choice(name, value, control.options)
-            else:
-                (integer if control.step == 1 else number)(name, value, control.min, control.max)
+            choice("setting", name, tuple(self.controls))
+            control(name, value)
         self.quiet = True
         for name, value in settings.items():
             self.controls[name].value = value
@@ -159,26 +158,23 @@ class Explorer(widgets.VBox):
     quiet = False
 
     def show(self, change=None):
-        """Computes the network of the present settings and draws it."""
+        """Draws the present settings."""
         if self.quiet:
             return
-        state = self.state
-        network = {name: value for name, value in state.items() if name != "dtype"}
-        net = build(**network, inputs=self.x.shape[-1], classes=10, seed=self.seed)
         with np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
-            seen = profile(net, self.x, dtype=state["dtype"])
-            law, unit = LAWS.get(state["activation"], (None, 1.0))
-            largest = torch.finfo(DTYPES[state["dtype"]]).max
-            spread = self.spread.update(seen, law=law, factor=state["gain"] / unit, largest=largest, dtype=state["dtype"])
-            self.alt = f"{spread} {self.values.update(seen)}"
+            table, self.alt = self.draw(**self.state)
             self.png = self.live.png()
-        critical = CRITICAL[state["activation"]]
-        mark = f"▲\\a critical {critical:.3f}" if critical else ""
-        style = STYLE.format(name=f"explorer-{self.model_id}", mark=mark, left=25 * (critical or 0))
         figure = img(self.png, self.alt, f'onload="{ACCESS}"')
-        table = numbers(seen, state["activation"])
         caption = f"<figcaption>{table}<p>{html.escape(self.alt)}</p></figcaption>"
-        self.page.value = f"{style}<figure>{figure}{caption}</figure>"
+        self.page.value = f"{STYLE}{self.mark()}<figure>{figure}{caption}</figure>"
+
+    def mark(self):
+        """The style of the mark below the gain's slider, where the present activation has a critical gain."""
+        critical = CRITICAL.get(self.state.get("activation"))
+        if not critical:
+            return ""
+        text = f'content: "▲\\a critical {critical:.3f}"; left: {100 * critical / SLIDERS["gain"][1]:.2f}%'
+        return f"<style>.explorer-{self.model_id} .gain .noUi-base::after {{ {text} }}</style>"
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel the picture at the present settings."""
@@ -186,17 +182,134 @@ class Explorer(widgets.VBox):
         return {**super()._repr_mimebundle_(**kwargs), **data}, metadata
 
 
-def slider(name, value, low, high, meaning, step=1):
-    """A slider that computes while it is dragged: the page keeps one message under way and merges the rest."""
+def control(name, value):
+    """The slider or menu of a setting. Raises ValueError on a value that is not allowed.
+
+    A slider computes while it is dragged: the page keeps one message under way and merges the rest.
+    """
+    if name in MENUS:
+        options, meaning = MENUS[name]
+        return widgets.Dropdown(description=name, options=options, value=choice(name, value, options), tooltip=meaning)
+    low, high, step, meaning = SLIDERS[name]
     if step == 1:
         kind, value, form = widgets.IntSlider, integer(name, value, low, high), "d"
     else:
         kind, value, form = widgets.FloatSlider, number(name, value, low, high), ".2f"
-    return kind(value=value, min=low, max=high, step=step, description=name, readout_format=form, tooltip=meaning)
+    made = kind(value=value, min=low, max=high, step=step, description=name, readout_format=form, tooltip=meaning)
+    made.add_class(name)
+    return made
 
 
-def menu(name, value, allowed, meaning):
-    return widgets.Dropdown(description=name, options=allowed, value=choice(name, value, allowed), tooltip=meaning)
+def two_panels(left, right, labels=(-0.18, -0.11)):
+    """A figure and its two drawings, made by left(ax) and right(ax) and laid out here once, not for every frame.
+
+    labels: where the names of the vertical axes stand, in widths of a panel.
+    """
+    figure = new_figure((8.4, 3.4), layout="none")
+    figure.subplots_adjust(left=0.095, right=0.98, top=0.82, bottom=0.14, wspace=0.32)
+    drawings = left(figure.add_subplot(1, 2, 1)), right(figure.add_subplot(1, 2, 2))
+    for drawing, place in zip(drawings, labels):
+        drawing.ax.xaxis.set_label_coords(0.5, -0.12)
+        drawing.ax.yaxis.set_label_coords(place, 0.5)
+    return figure, drawings
+
+
+class Explorer(Sliders):
+    """Sliders for a network at initialization, and what its signal does, layer by layer.
+
+    x: (examples, features), the signal; None takes 256 digits. seed: of the weights. The other arguments are the settings at
+    the start, which *reset* brings back: depth 1 to 200, gain 0 to 4, width 1 to 256, activation and dtype by name. Those that
+    have a control only where they are given: norm by name, batch, the examples that are normalized together, 2 to 256,
+    gamma, 0 to 3, and beta, -3 to 3, of every norm in the network. Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(
+        self, *, x=None, seed=1, depth=50, gain=1.0, width=100, activation="relu", dtype="float32",
+        norm=None, batch=None, gamma=None, beta=None,
+    ):
+        self.x = digits(0).x[:EXAMPLES] if x is None else x
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
+        settings = {"depth": depth, "gain": gain, "width": width, "activation": activation, "dtype": dtype}
+        settings |= {"norm": norm, "batch": batch, "gamma": gamma, "beta": beta}
+        super().__init__(*two_panels(Spread, Values), settings)
+
+    def draw(self, dtype="float32", batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
+        seen = self.look(dtype, batch, gamma, beta, **network)
+        law, unit = LAWS.get(network["activation"], (None, 1.0))
+        if network.get("norm", "none") != "none":
+            law = None
+        spread, values = self.live.drawings
+        largest = torch.finfo(DTYPES[dtype]).max
+        said = spread.update(seen, law=law, factor=network["gain"] / unit, largest=largest, dtype=dtype)
+        return numbers(seen, network["activation"]), f"{said} {values.update(seen)}"
+
+    def look(self, dtype, batch, gamma, beta, **network):
+        """The Profile of the network of these settings."""
+        net = build(**network, inputs=self.x.shape[-1], classes=10, seed=self.seed)
+        for layer in net.modules():
+            if isinstance(layer, (BatchNorm, LayerNorm)):
+                layer.gamma.data.fill_(gamma), layer.beta.data.fill_(beta)
+        return profile(net, self.x[:batch], dtype=dtype)
+
+
+class AveragesExplorer(Sliders):
+    """One unit with batch norm: its running averages as they approach the batches' moments, and its output in both modes.
+
+    The unit is the first of a linear layer on the digits. mode: "train" or "eval"; batches: how many training batches the layer
+    has seen, 0 to 100; batch: examples in each, 2 to 256; momentum: 0.01 to 1; seed of the order of the examples. The output
+    is that for the 297 test digits. Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(self, *, mode="eval", batches=5, batch=32, momentum=0.1, seed=0):
+        data = digits(0)
+        layer = build(1, 1, inputs=64, classes=10, gain=2.0, seed=2)[0]
+        with torch.no_grad():
+            self.z, self.z_test = layer(data.x), layer(data.x_test)
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
+        settings = {"mode": mode, "batches": batches, "batch": batch, "momentum": momentum}
+        left = partial(
+            Lines, title="Running averages", xlabel="training batches seen", ylabel="value of the moment",
+            labels=("variance", "mean", "one batch's"), dots=("one batch's",), xlim=(0, SLIDERS["batches"][1]),
+        )
+        right = partial(
+            Lines, title="Output for the test digits", xlabel="output", ylabel="density",
+            labels=("chosen mode", "train"), xlim=(-5, 5), ylim=(0, 0.6),
+        )
+        super().__init__(*two_panels(left, right), settings)
+
+    def draw(self, mode, batches, batch, momentum):
+        norm, generator = BatchNorm(1, momentum=momentum), torch.Generator().manual_seed(self.seed)
+        running, seen = [(1.0, 0.0)], []
+        with torch.no_grad():
+            for _ in range(batches):
+                z = self.z[torch.randint(len(self.z), (batch,), generator=generator)]
+                norm(z)
+                running.append((norm.running_var.item(), norm.running_mean.item()))
+                seen += [z.var().item(), z.mean().item()]
+            alone = batch_norm(self.z_test, norm.gamma, norm.beta).numpy()
+            output = norm.eval()(self.z_test).numpy() if mode == "eval" else alone
+        moments, shown = self.live.drawings
+        steps, (variance, mean) = np.arange(batches + 1), zip(*running)
+        moments.update((steps, variance), (steps, mean), (np.arange(1, batches + 1).repeat(2), seen))
+        shown.update(density(output), density(alone))
+        rows = {
+            "running averages": (mean[-1], variance[-1]),
+            "all training digits": (self.z.mean(), self.z.var()),
+            "output": (output.mean(), output.var()),
+        }
+        cells = "".join(f"<tr><th>{name}</th><td>{m:.3f}</td><td>{v:.3f}</td></tr>" for name, (m, v) in rows.items())
+        said = (
+            f"After {batches} batches of {batch} the running mean is {mean[-1]:.2f} (of all training digits {self.z.mean():.2f}), "
+            f"the running variance {variance[-1]:.2f} ({self.z.var():.2f}). In {mode} mode the output for the test digits has "
+            f"mean {output.mean():.2f} and variance {output.var():.2f}."
+        )
+        return f"<table><tr><th></th><th>mean</th><th>variance</th></tr>{cells}</table>", said
+
+
+def density(values):
+    """The histogram of the values from -5 to 5 as a curve: the middles of its bins, and the share of values per unit there."""
+    counts, edges = np.histogram(values, 25, (-5, 5))
+    return (edges[1:] + edges[:-1]) / 2, counts / len(values) / (edges[1] - edges[0])
 
 
 def numbers(seen, activation):

@@ -29,13 +29,14 @@ DECADES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axi
 class Drawing:
     """What every drawing has: its Axes `ax`, the `artists` that move, and an `update` that returns a sentence."""
 
-    def __init__(self, ax, title, ylabel):
+    def __init__(self, ax, title, ylabel, xlabel="layer"):
         self.ax = ax
         self.artists = []
         ax.set_title(title, loc="left", fontsize=10, pad=26, y=1)  # with y given, it is not placed anew in every drawing
-        ax.set(xlabel="layer", ylabel=ylabel)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if xlabel == "layer":
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
     @property
     def frame(self):
@@ -57,6 +58,11 @@ class Drawing:
     def fit_layers(self, depth):
         """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
         self.ax.set_xlim(0.5, next(end for end in LAYERS if end >= depth) + 0.5)
+
+    def legend(self, lines):
+        """The lines' names, above the Axes, where they can hide nothing."""
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.3}
+        self.ax.legend(handles=lines, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.4, columnspacing=1.4)
 
 
 class Curves(Drawing):
@@ -82,8 +88,7 @@ class Curves(Drawing):
         """The legend, above the Axes. law: the name of the prediction, None without one."""
         self.law.set(label=law, visible=law is not None)
         named = [*self.lines, self.law] if law else self.lines
-        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.3}
-        self.ax.legend(handles=named, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.4)
+        self.legend(named)
 
     def update(self, *rows, law=None, factor=1.0, largest=None, dtype="the dtype"):
         """Draws one array (depth,) per label.
@@ -180,6 +185,87 @@ class Values(Drawing):
         if profile.nonfinite[-1] == 1:
             return "In the last layer no finite value is left."
         return f"In the last layer {inside:.0%} of the finite pre-activations lie between {-WINDOW:g} and {WINDOW:g}."
+
+
+class Lines(Drawing):
+    """Curves over one horizontal axis, one per label. log: "x", "y", "xy" or "", the axes that are logarithmic.
+
+    dots: labels whose points are not joined. xlim, ylim: the axes' limits; None follows the data.
+    """
+
+    def __init__(self, ax, title, xlabel, ylabel, labels, log="", dots=(), xlim=None, ylim=None):
+        super().__init__(ax, title, ylabel, xlabel)
+        self.log, self.limits = log, (xlim, ylim)
+        ax.set(**{f"{axis}scale": "log" for axis in log})
+        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        styles = [style | {"linestyle": "none"} if label in dots else style for label, style in zip(labels, STYLES)]
+        self.lines = [self.moving(ax.plot([], [], ms=3.5, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, styles)]
+        self.legend(self.lines)
+
+    def update(self, *points):
+        """Draws one pair of arrays (x, y) per label. What is not finite has no place in the picture: the sentence counts it."""
+        points = [(np.asarray(x, float), np.asarray(y, float)) for x, y in points]
+        for line, (x, y) in zip(self.lines, points):
+            line.set_data(x, y)
+            line.set_markevery(1 if line.get_linestyle() == "None" else max(1, len(x) // 20))
+        for name, values, limits in zip("xy", map(np.concatenate, zip(*points)), self.limits):
+            values = values[np.isfinite(values) & ((values > 0) | (name not in self.log))]
+            if limits is None and len(values):
+                limits = outwards(values.min(), values.max(), name in self.log) if name == "y" else (values.min(), values.max())
+            low, high = limits or (0.1, 1)
+            self.ax.set(**{f"{name}lim": (low, high if high > low else low + 1)})
+        return " ".join(self.sentence(line.get_label(), *pair) for line, pair in zip(self.lines, points))
+
+    def sentence(self, label, x, y):
+        """What one line shows: its ends, and how much of it is not finite."""
+        finite = np.flatnonzero(np.isfinite(y))
+        if len(finite) == 0:
+            return f"{label}: no finite value."
+        first, last = finite[0], finite[-1]
+        lost = f"; {len(y) - len(finite)} of {len(y)} values are not finite" if len(finite) < len(y) else ""
+        return f"{label}: {y[first]:.2g} at {x[first]:.3g}, {y[last]:.2g} at {x[last]:.3g}{lost}."
+
+
+def outwards(low, high, log=False):
+    """Round limits about low and high: the nearest powers of ten if log, else the nearest tenths of a round span."""
+    if log:
+        return 10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(high) + 1e-9)
+    unit = 10.0 ** np.floor(np.log10(max(high - low, 1e-12)))
+    step = unit / 2 if high - low < 5 * unit else unit
+    return np.floor(low / step) * step, np.ceil(high / step + 1e-9) * step
+
+
+class Map(Drawing):
+    """A table of shares, 0 to 1, over two axes: the darker, the larger, and each written in its cell, in percent.
+
+    rows, columns: the values along the axes. A cell of a diverged network carries a cross, one without a value a question mark.
+    """
+
+    def __init__(self, ax, title, xlabel, ylabel, columns, rows):
+        super().__init__(ax, title, ylabel, xlabel)
+        ax.set_title(title, loc="left", fontsize=10, pad=8)
+        ax.spines[:].set_visible(False)
+        size = len(rows), len(columns)
+        self.image = self.moving(ax.imshow(np.zeros(size), cmap="cividis_r", vmin=0, vmax=1, aspect="auto", origin="lower"))
+        self.texts = [
+            [self.moving(ax.text(column, row, "", ha="center", va="center", fontsize=8)) for column in range(size[1])]
+            for row in range(size[0])
+        ]
+        ax.set_xticks(range(size[1]), [f"{value:.2g}" for value in columns])
+        ax.set_yticks(range(size[0]), [f"{value:.2g}" for value in rows])
+
+    def update(self, shares, diverged=None):
+        """Draws shares (rows, columns); diverged: the same shape, bool."""
+        shares = np.asarray(shares, float)
+        diverged = np.zeros(shares.shape, bool) if diverged is None else diverged
+        self.image.set_data(np.nan_to_num(shares))
+        for row, texts in enumerate(self.texts):
+            for column, text in enumerate(texts):
+                share = shares[row, column]
+                mark = "×" if diverged[row, column] else "?" if np.isnan(share) else f"{100 * share:.0f}"
+                text.set(text=mark, color="white" if np.nan_to_num(share) > 0.55 else "black")
+        lost = f", {diverged.sum()} diverged (×)" if diverged.any() else ""
+        return f"{(shares > 0.9).sum()} of {shares.size} cells are over 90 %{lost}."
 
 
 class Picture:

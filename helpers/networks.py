@@ -4,21 +4,20 @@ Leading dimensions are just more networks: a weight of shape (*stack, fan_in, fa
 (*stack, batch, features) go through the same `x @ weight + bias`, so that one call runs one network or a whole map of them.
 """
 
-import math
-
 import torch
 from torch import nn
 
-from .arguments import choice, integer, number
+from .arguments import choice, integer, number, of_shape, per_network
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
 ORDERS = ("pre", "post")
+HALF = (torch.float16, torch.bfloat16)
 
 
 class Linear(nn.Module):
     """x @ weight + bias, for one network or for each network of a stack.
 
-    weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in); bias: (*stack, 1, fan_out), zero, or None.
+    weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in); bias: (*stack, fan_out), zero, or None.
     x: (batch, fan_in), the same for every network, or (*stack, batch, fan_in). Returns (*stack, batch, fan_out).
     `gain` is a number or a tensor of shape `stack`. `generator` is a torch.Generator, whose one draw serves the whole
     stack, or a list of them, one per network. Raises ValueError on an x of another shape.
@@ -33,60 +32,103 @@ class Linear(nn.Module):
         draws = draws[0] if len(generators) == 1 else draws.reshape(*stack, fan_in, fan_out)
         scale = torch.as_tensor(gain, dtype=draws.dtype)[..., None, None] / fan_in**0.5
         self.weight = nn.Parameter((draws * scale).expand(*stack, fan_in, fan_out).contiguous())
-        self.bias = nn.Parameter(torch.zeros(*stack, 1, fan_out)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(*stack, fan_out)) if bias else None
 
     def forward(self, x):
-        weight, bias = self.weight, self.bias
-        if not isinstance(x, torch.Tensor) or x.dtype != weight.dtype:
-            given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"x must be a tensor of {weight.dtype}, as the weights are, got {given}")
-        if x.dim() < 2 or x.shape[-1] != self.fan_in or x.shape[:-2] not in ((), self.stack):
-            allowed = f"(batch, {self.fan_in})"
-            if self.stack:
-                allowed += f" or ({', '.join(map(str, self.stack))}, batch, {self.fan_in})"
-            raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
-        if x.dtype in (torch.float16, torch.bfloat16) and x.device.type == "cpu":
+        _fits(x, self.fan_in, self.stack, self.weight.dtype)
+        bias = None if self.bias is None else self.bias[..., None, :]
+        if x.dtype in HALF and x.device.type == "cpu":
             # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
             # A CPU's own half-precision product is ten to a hundred times slower.
-            product = x.float() @ weight.float()
+            product = x.float() @ self.weight.float()
             return (product if bias is None else product + bias.float()).to(x.dtype)
-        product = x @ weight
+        product = x @ self.weight
         return product if bias is None else product.add_(bias)  # in place: no second matrix to fetch
 
     def extra_repr(self):
         return f"{self.fan_in}, {self.fan_out}" + _stack_note(self.stack)
 
 
-class BatchNorm(nn.Module):
-    """Each unit's values over the batch, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
+def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
+    """gamma * (x - mean) / sqrt(var + eps) + beta, unit by unit; the arrays are NumPy's or torch's.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, 1, width), learned.
-    train(): the batch's own mean and biased variance. eval(): running_mean and running_var (of the unbiased variance),
-    averages in which the newest batch weighs `momentum`. Raises ValueError for a batch of one in training: its variance is 0.
+    x: (*stack, batch, width), and so is the result. The others: (*stack, width). Without mean and var it takes the batch's
+    own, which is what batch norm does in training. Ioffe & Szegedy 2015, "Batch Normalization", algorithm 1.
+    """
+    if mean is None:
+        mean, var = batch_moments(x)
+    scale = gamma / (var + eps) ** 0.5
+    return (x - mean[..., None, :]) * scale[..., None, :] + beta[..., None, :]
+
+
+def batch_moments(x):
+    """Mean and biased variance of each unit over the batch: from (*stack, batch, width) to two of (*stack, width).
+
+    In two passes: E[x²] - E[x]² would lose all its digits where the mean is large, and could come out negative.
+    """
+    mean = x.mean(-2)
+    return mean, ((x - mean[..., None, :]) ** 2).mean(-2)
+
+
+def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
+    """From the loss's gradient with respect to batch_norm(x, gamma, beta), those with respect to x, gamma and beta.
+
+    grad, x: (*stack, batch, width); gamma: (*stack, width); NumPy's or torch's arrays. Returns (*stack, batch, width) and
+    twice (*stack, width). Through mean and var each example has a part in all the others' outputs; what the formula
+    subtracts is that part: it leaves a gradient with mean 0 and without a component along x. Ioffe & Szegedy 2015, section 3.
+    """
+    mean, var = batch_moments(x)
+    std = ((var + eps) ** 0.5)[..., None, :]
+    unit = (x - mean[..., None, :]) / std
+    grad_beta, grad_gamma = grad.sum(-2), (grad * unit).sum(-2)
+    batch = x.shape[-2]
+    through = grad - grad_beta[..., None, :] / batch - unit * grad_gamma[..., None, :] / batch
+    return gamma[..., None, :] / std * through, grad_gamma, grad_beta
+
+
+class BatchNorm(nn.Module):
+    """batch_norm with its book-keeping; stands in for torch.nn.BatchNorm1d, whose weight and bias are gamma and beta here.
+
+    x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean, running_var: (*stack, width).
+    train(): normalizes by the batch's own mean and biased variance, and moves the running averages a share `momentum` of the
+    way to the batch's mean and *unbiased* variance; momentum=None makes them plain averages over all batches so far.
+    eval(): normalizes by the running averages, so that no answer depends on the rest of the batch.
+    Raises ValueError on an x of another shape, and in training on a batch of one, whose variance is 0.
     Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
     """
 
     def __init__(self, width, *, eps=1e-5, momentum=0.1, stack=()):
         super().__init__()
-        self.width, self.eps, self.momentum, self.stack = width, eps, momentum, torch.Size(stack)
-        self.gamma = nn.Parameter(torch.ones(*stack, 1, width))
-        self.beta = nn.Parameter(torch.zeros(*stack, 1, width))
-        self.register_buffer("running_mean", torch.zeros(*stack, 1, width))
-        self.register_buffer("running_var", torch.ones(*stack, 1, width))
+        self.width = integer("width", width, 1, 2**31)
+        self.eps = number("eps", eps, 0)
+        self.momentum = momentum if momentum is None else number("momentum", momentum, 0, 1)
+        self.stack = torch.Size(stack)
+        self.gamma = nn.Parameter(torch.ones(*stack, width))
+        self.beta = nn.Parameter(torch.zeros(*stack, width))
+        self.register_buffer("running_mean", torch.zeros(*stack, width))
+        self.register_buffer("running_var", torch.ones(*stack, width))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def forward(self, x):
-        if self.training:
-            if x.shape[-2] < 2:
-                raise ValueError(f"batch must be an integer from 2 up to train a BatchNorm, got {x.shape[-2]}")
-            mean = x.mean(-2, keepdim=True)
-            var = ((x - mean) ** 2).mean(-2, keepdim=True)
-            with torch.no_grad():
-                unbiased = var * (x.shape[-2] / (x.shape[-2] - 1))
-                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-        else:
-            mean, var = self.running_mean, self.running_var
-        return self.gamma * ((x - mean) / (var + self.eps) ** 0.5) + self.beta
+        _fits(x, self.width, self.stack, self.gamma.dtype)
+        if x.dtype in HALF:  # moments in float32, as torch.nn's
+            return self.normalize(x.float()).to(x.dtype)
+        return self.normalize(x)
+
+    def normalize(self, x):
+        gamma, beta = self.gamma.to(x.dtype), self.beta.to(x.dtype)
+        if not self.training:
+            return batch_norm(x, gamma, beta, self.running_mean.to(x.dtype), self.running_var.to(x.dtype), eps=self.eps)
+        batch = x.shape[-2]
+        if batch < 2:
+            raise ValueError(f"batch must be an integer from 2 up to train a BatchNorm, got {batch}")
+        mean, var = batch_moments(x)  # the gradient flows through both
+        with torch.no_grad():  # but the book-keeping keeps no graph
+            self.num_batches_tracked += 1
+            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+            self.running_var.lerp_((var * (batch / (batch - 1))).to(self.running_var.dtype), share)
+        return batch_norm(x, gamma, beta, mean, var, eps=self.eps)
 
     def extra_repr(self):
         return f"{self.width}, eps={self.eps}, momentum={self.momentum}" + _stack_note(self.stack)
@@ -95,20 +137,23 @@ class BatchNorm(nn.Module):
 class LayerNorm(nn.Module):
     """Each example's values over the units, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, 1, width), learned. No running averages:
-    an example never sees its batch. Ba et al. 2016, "Layer Normalization".
+    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. No running averages: an example
+    never sees its batch. Raises ValueError on an x of another shape. Ba et al. 2016, "Layer Normalization".
     """
 
     def __init__(self, width, *, eps=1e-5, stack=()):
         super().__init__()
-        self.width, self.eps, self.stack = width, eps, torch.Size(stack)
-        self.gamma = nn.Parameter(torch.ones(*stack, 1, width))
-        self.beta = nn.Parameter(torch.zeros(*stack, 1, width))
+        self.width, self.eps, self.stack = integer("width", width, 1, 2**31), number("eps", eps, 0), torch.Size(stack)
+        self.gamma = nn.Parameter(torch.ones(*stack, width))
+        self.beta = nn.Parameter(torch.zeros(*stack, width))
 
     def forward(self, x):
-        mean = x.mean(-1, keepdim=True)
-        var = ((x - mean) ** 2).mean(-1, keepdim=True)
-        return self.gamma * ((x - mean) / (var + self.eps) ** 0.5) + self.beta
+        _fits(x, self.width, self.stack, self.gamma.dtype)
+        values = x.float() if x.dtype in HALF else x
+        mean = values.mean(-1, keepdim=True)
+        var = ((values - mean) ** 2).mean(-1, keepdim=True)
+        unit = ((values - mean) / (var + self.eps) ** 0.5).to(x.dtype)
+        return unit * self.gamma[..., None, :] + self.beta[..., None, :]
 
     def extra_repr(self):
         return f"{self.width}, eps={self.eps}" + _stack_note(self.stack)
@@ -172,8 +217,8 @@ def build(
     if not isinstance(stack, (tuple, list)):
         raise ValueError(f"stack must be a tuple of integers from 1 to 65536, got {stack!r}")
     stack = torch.Size(integer("stack", size, 1, 65536) for size in stack)
-    gain = _per_network("gain", nn.init.calculate_gain(activation) if gain is None else gain, stack, low=0.0)
-    branch_scale = _per_network("branch_scale", branch_scale, stack)
+    gain = per_network("gain", nn.init.calculate_gain(activation) if gain is None else gain, stack, low=0.0)
+    branch_scale = per_network("branch_scale", branch_scale, stack)
     generators = _generators(seed, stack)
 
     def linear(fan_in, fan_out, gain=gain, bias=True):
@@ -200,32 +245,20 @@ def build(
     return nn.Sequential(*layers, linear(width, classes, gain=1.0))
 
 
-def _per_network(name, value, stack, low=-math.inf):
-    """`value` as a tensor of shape () or `stack`, every entry finite and at least `low`."""
-    value = _of_shape(name, "a number", value, stack, lambda one: number(name, one, low))
-    return value.to(torch.get_default_dtype())
-
-
 def _generators(seed, stack):
     """One generator for a seed that serves the whole stack, or one per network for seeds of the stack's shape."""
-    seeds = _of_shape("seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1))
+    seeds = of_shape("seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1))
     return [torch.Generator().manual_seed(one) for one in seeds.flatten().tolist()]
 
 
-def _of_shape(name, kind, value, stack, valid):
-    """`value` as a tensor of shape () or `stack`, after valid(entry) has raised no ValueError on any entry."""
-    if not isinstance(value, (list, tuple)) and not hasattr(value, "shape"):
-        valid(value)
-    allowed = f"{name} must be {kind} or have the stack's shape {tuple(stack)}"
-    try:
-        value = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{allowed}, got {value!r}") from None
-    if value.shape not in (torch.Size(), stack):
-        raise ValueError(f"{allowed}, got shape {tuple(value.shape)}")
-    for one in value.flatten().tolist():
-        valid(one)
-    return value
+def _fits(x, width, stack, dtype):
+    """Raises ValueError unless x is a tensor of shape (batch, width) or (*stack, batch, width) and of the weights' dtype."""
+    if not isinstance(x, torch.Tensor) or x.dtype != dtype:
+        given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(f"x must be a tensor of {dtype}, as the weights are, got {given}")
+    if x.dim() < 2 or x.shape[-1] != width or x.shape[:-2] not in ((), stack):
+        allowed = f"(batch, {width})" + (f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else "")
+        raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
 
 
 def _stack_note(stack):

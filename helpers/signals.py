@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from .arguments import choice, integer
-from .networks import ACTIVATIONS
+from .networks import ACTIVATIONS, HALF
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-HALF = (torch.float16, torch.bfloat16)
 SAMPLE = 2**13  # values of a layer that go into its histogram and the moments of its pre-activation, about
 FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
 

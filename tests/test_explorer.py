@@ -245,7 +245,7 @@ def test_the_page_holds_the_picture_and_its_alternative_text(explorer):
 
 def test_the_alternative_text_is_escaped(explorer, monkeypatch):
     text = """1 < 2 & "quoted" 'twice' <b>bold</b>"""
-    monkeypatch.setattr(explorer.spread, "update", lambda *profiles, **settings: text)
+    monkeypatch.setattr(explorer.live.drawings[0], "update", lambda *profiles, **settings: text)
     explorer.show()
     page = Elements(explorer.page.value)
     assert page.images[0]["alt"] == explorer.alt and text in explorer.alt

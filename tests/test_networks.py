@@ -73,7 +73,7 @@ def test_shapes_of_weights_and_scores_have_the_stack_in_front(stack):
     net = build(**SMALL, stack=stack)
     sizes = [(8, 12), (12, 12), (12, 12), (12, 12), (12, 3)]
     assert [tuple(linear.weight.shape) for linear in linears(net)] == [(*stack, *size) for size in sizes]
-    assert [tuple(linear.bias.shape) for linear in linears(net)] == [(*stack, 1, fan_out) for _, fan_out in sizes]
+    assert [tuple(linear.bias.shape) for linear in linears(net)] == [(*stack, fan_out) for _, fan_out in sizes]
     assert net(normal(6, 8)).shape == (*stack, 6, 3)
     assert net(normal(*stack, 6, 8)).shape == (*stack, 6, 3)
 
@@ -282,9 +282,10 @@ def test_in_float32_a_stack_equals_the_loop_to_rounding(x):
 
 def test_the_networks_of_a_stack_do_not_share_memory():
     net = build(**SMALL, stack=(3,), norm="batch")
-    for value in net.state_dict().values():
-        value.detach()[0].fill_(7)
-    assert not any((value[1:] == 7).any() for value in net.state_dict().values())
+    stacked = [value.detach() for value in net.state_dict().values() if value.dim()]
+    for value in stacked:
+        value[0].fill_(7)
+    assert not any((value[1:] == 7).any() for value in stacked)
 
 
 def test_a_step_of_a_stack_is_the_step_of_each_network(x, y):

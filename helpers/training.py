@@ -1,0 +1,229 @@
+"""Floor 2: one way to train: one network, a stack of them at once, or a grid of them on as many machines as there are."""
+
+import itertools
+import math
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
+from dataclasses import dataclass
+from inspect import signature
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from .arguments import choice, integer, number, per_network
+from .datasets import Split
+from .networks import build
+
+SCHEDULES = {"cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)), "constant": lambda done: 1.0}
+STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training run left behind: NumPy arrays of shape (epochs, *stack), one row a finished epoch.
+
+    loss: mean cross-entropy over the epoch's batches, in nats. train_error, test_error: share of wrong answers in eval mode,
+    from 0 to 1. diverged (*stack,): whether the loss has ever been NaN or infinite. stopped: whether the run was interrupted.
+    """
+
+    loss: np.ndarray
+    train_error: np.ndarray
+    test_error: np.ndarray
+    diverged: np.ndarray
+    stopped: bool = False
+
+    @property
+    def epochs(self):
+        """How many epochs were finished."""
+        return len(self.loss)
+
+
+def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0, progress=True, watch=None):
+    """Trains `net`, one network or a stack, on the Split `data` by stochastic gradient descent, and returns its History.
+
+    lr: the learning rate, a number or one per network (of the stack's shape). batch: examples a step. An epoch goes once
+    through the training part, in an order drawn from `seed`, the same for all networks; a last incomplete batch is left out.
+    momentum: 0 to 1. schedule: "cosine", down from lr to 0, or "constant". progress: shows a bar with the time that is left.
+    watch: a function that is called with the History so far after each epoch.
+
+    The networks of a stack are independent, so a learning rate of one's own is a weight on one's own loss. A network that
+    diverges is recorded as diverged, and the others do not notice. An interrupt (the stop button) ends the run and keeps the
+    epochs that are finished. The network stays in train mode. Raises ValueError on a bad argument.
+    """
+    examples = len(data.x)
+    integer("epochs", epochs, 1, 100_000)
+    integer("batch", batch, 1, examples)
+    number("momentum", momentum, 0, 1)
+    rate = SCHEDULES[choice("schedule", schedule, tuple(SCHEDULES))]
+    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+    stack = predict(net, data.x[:1]).shape[:-2]
+    lr = per_network("lr", lr, stack, low=0.0).to(data.x.dtype)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=momentum, fused=True)
+    steps = examples // batch
+    rows, stopped = [], False
+    net.train()
+    with tqdm(total=epochs * steps, unit="step", leave=False, disable=not progress) as bar:
+        try:
+            for epoch in range(epochs):
+                total = torch.zeros(stack)
+                order = torch.randperm(examples, generator=generator).split(batch)[:steps]
+                for step, chosen in enumerate(order):
+                    optimizer.param_groups[0]["lr"] = rate((epoch + step / steps) / epochs)
+                    losses = cross_entropy(net(data.x[chosen]), data.y[chosen])
+                    optimizer.zero_grad()
+                    (lr * losses).sum().backward()
+                    optimizer.step()
+                    total += losses.detach()
+                    bar.update()
+                rows.append((total / steps, error(net, data.x, data.y), error(net, data.x_test, data.y_test)))
+                if watch:
+                    watch(_history(rows, stack, stopped))
+        except KeyboardInterrupt:
+            stopped = True
+    return _history(rows, stack, stopped)
+
+
+def cross_entropy(scores, y):
+    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) against class numbers y (batch,): shape (*stack,)."""
+    classes = y.expand(scores.shape[:-1])
+    each = nn.functional.cross_entropy(scores.flatten(0, -2), classes.flatten(), reduction="none")
+    return each.view(classes.shape).mean(-1)
+
+
+def predict(net, x):
+    """Scores of `net` in eval mode and without a gradient; it is left in the mode that it was in."""
+    training = net.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            return net(x)
+    finally:
+        net.train(training)
+
+
+def error(net, x, y):
+    """Share of wrong answers in eval mode, 0 to 1, for each network: shape (*stack,). A NaN is a wrong answer."""
+    scores = predict(net, x)
+    right = (scores.argmax(-1) == y) & scores.isfinite().all(-1)
+    return 1 - right.float().mean(-1)
+
+
+def _history(rows, stack, stopped):
+    columns = [torch.stack(column).numpy() for column in zip(*rows)] or [np.zeros((0, *stack))] * 3
+    return History(*columns, diverged=~np.isfinite(columns[0]).all(0), stopped=stopped)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `sweep` found: arrays with one axis for each entry of `grid`, in its order.
+
+    grid: the name and the values of each axis. loss, train_error, test_error: of the last epoch, as in History.
+    diverged: as in History. failed: cells whose worker died twice. What was not trained to the end is NaN.
+    """
+
+    grid: dict
+    loss: np.ndarray
+    train_error: np.ndarray
+    test_error: np.ndarray
+    diverged: np.ndarray
+    failed: np.ndarray
+
+
+def sweep(grid, data, *, executor=None, progress=True, **fixed):
+    """Trains a network for every combination of the values in `grid` on the Split `data`, and returns the Sweep.
+
+    grid: from names of arguments of `build` or `fit` to lists of their values. fixed: the other arguments, one value each;
+    `inputs` and `classes` are the data's unless given. `seed` is build's: all networks see the batches in the same order.
+
+    What can be stacked (gain, lr, seed) trains as one stack. The rest, such as different depths, runs one after the other, or
+    side by side on `executor`, any concurrent.futures.Executor: a ProcessPoolExecutor or, on many machines,
+    dask.distributed.Client(...).get_executor(). The answers are the same. A part whose worker dies is tried once more; if
+    that dies too, its cells are NaN and marked as failed, and the sweep goes on. An interrupt ends it and keeps what is done.
+    Raises ValueError on a name that neither function knows, or a bad value.
+    """
+    known = {*signature(build).parameters, *signature(fit).parameters} - {"stack", "net", "data", "progress", "watch"}
+    for name in [*grid, *fixed]:
+        choice("grid and fixed arguments", name, tuple(sorted(known)))
+    for name, values in grid.items():
+        if name in fixed or not isinstance(values, Iterable) or isinstance(values, str) or len(list(values)) == 0:
+            raise ValueError(f"grid[{name!r}] must be a list of values, and {name} not fixed as well, got {values!r}")
+    grid = {name: np.asarray(values).tolist() for name, values in grid.items()}
+    fixed = {"inputs": data.x.shape[-1], "classes": int(data.y.max()) + 1} | fixed
+    stacked = [name for name in grid if name in STACKABLE and None not in grid[name]]
+    looped = [name for name in grid if name not in stacked]
+    mesh = dict(zip(stacked, np.meshgrid(*(grid[name] for name in stacked), indexing="ij")))
+    stack = tuple(len(grid[name]) for name in stacked)
+    arrays = tuple(part.numpy() for part in data)
+    jobs = [
+        (fixed | mesh | dict(zip(looped, values)), stack, arrays, torch.get_num_threads(), progress and executor is None)
+        for values in itertools.product(*(grid[name] for name in looped))
+    ]
+    results = [(np.full(stack, np.nan),) * 3 + (np.zeros(stack, bool),)] * len(jobs)
+    failed = np.zeros((len(jobs), *stack), bool)
+    try:
+        for k, result in tqdm(_run(jobs, executor), total=len(jobs), unit="stack", leave=False, disable=not progress):
+            if result is None:
+                failed[k] = True
+            else:
+                results[k] = result
+    except KeyboardInterrupt:
+        pass
+    axes = [[*looped, *stacked].index(name) for name in grid]
+    shape = [*(len(grid[name]) for name in looped), *stack]
+    columns = [np.stack(column).reshape(shape).transpose(axes) for column in (*zip(*results), failed)]
+    return Sweep(grid, *columns)
+
+
+def _run(jobs, executor):
+    """Trains each job; yields its number and its result, None if its worker died twice, as they are done."""
+    if executor is None:
+        for k, job in enumerate(jobs):
+            yield k, _train(*job)
+        return
+    waiting = {executor.submit(_train, *job): k for k, job in enumerate(jobs)}
+    for future in as_completed(waiting):
+        k = waiting[future]
+        try:
+            yield k, future.result()
+        except Exception as error:
+            if not _died(error):
+                raise
+            yield k, _again(jobs[k], executor)
+
+
+def _again(job, executor):
+    """The second try of a job; None if that worker dies too. A process pool never works again once a worker has died, so a
+    process of its own takes the job."""
+    pool = isinstance(executor, ProcessPoolExecutor)
+    with ProcessPoolExecutor(1, get_context("spawn")) if pool else nullcontext(executor) as second:
+        try:
+            return second.submit(_train, *job).result()
+        except Exception as error:
+            if not _died(error):
+                raise
+            return None
+
+
+def _died(error):
+    """Whether an error says that a worker is gone, and not that its work was wrong."""
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
+
+
+def _train(settings, stack, arrays, threads, progress):
+    """Builds and trains one stack: its last loss, train error and test error, and whether it diverged, each of shape stack.
+
+    NumPy's arrays in and out, which travel between processes as plain bytes. With another number of threads, sums would be
+    rounded in another order.
+    """
+    torch.set_num_threads(threads)
+    of_build = {name: value for name, value in settings.items() if name in signature(build).parameters}
+    of_fit = {name: value for name, value in settings.items() if name not in of_build}
+    net = build(**of_build, stack=stack)
+    history = fit(net, Split(*map(torch.from_numpy, arrays)), **of_fit, progress=progress)
+    if history.stopped:
+        raise KeyboardInterrupt
+    return history.loss[-1], history.train_error[-1], history.test_error[-1], history.diverged
