@@ -2,7 +2,7 @@
 
 from .checks import check, compare
 from .datasets import digits
-from .explorer import AveragesExplorer, Explorer
+from .explorer import AveragesExplorer, Explorer, MapExplorer
 from .figures import Curves, Lines, Map, Spread, Values, picture
 from .networks import BatchNorm, LayerNorm, batch_norm, batch_norm_backward, build
 from .signals import profile
@@ -16,6 +16,7 @@ __all__ = [
     "LayerNorm",
     "Lines",
     "Map",
+    "MapExplorer",
     "Spread",
     "Values",
     "batch_norm",

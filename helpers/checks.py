@@ -3,13 +3,14 @@
 A mistake is known by what it computes: beside each answer stand the functions that people write instead.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from .arguments import choice
+
+TOLERANCE = 1e-4
 
 
 class Mistake(Exception):
@@ -19,15 +20,24 @@ class Mistake(Exception):
         return [f"Not yet: {self}"]
 
 
+def value(function, *instance):
+    """The usual way to look at an answer: what it returns."""
+    return {"": function(*instance)}
+
+
 @dataclass(frozen=True)
 class Exercise:
     """answer: the right function. instances: from a torch.Generator to a list of arguments to try it on.
-    mistakes: from what to say to the function that makes that mistake. praise: what to say of a right answer."""
+    mistakes: from what to say to the function that makes that mistake. praise: what to say of a right answer.
+    hard: from what to say to a function like `instances`, for cases in which an answer fails that is right otherwise.
+    look: from a function and its arguments to a dict of what is compared, by name. What is None there is not compared."""
 
     answer: Callable
     instances: Callable
     mistakes: dict
     praise: str
+    hard: dict = field(default_factory=dict)
+    look: Callable = value
 
 
 def check(name, answer, seed=0):
@@ -37,39 +47,70 @@ def check(name, answer, seed=0):
     Raises ValueError if there is no exercise of that name.
     """
     exercise = EXERCISES[choice("name", name, tuple(EXERCISES))]
-    if answer is ...:
-        print("Your turn: replace the ... above, then run this cell again.")
-        return
-    if not callable(answer):
+    if answer is not ... and not callable(answer):
         raise Mistake(f"{name} must be a function, got {answer!r}")
     instances = exercise.instances(torch.Generator().manual_seed(seed))
-    try:
-        given = [answer(*instance) for instance in instances]
-    except Exception as error:
-        raise Mistake(f"{name} stopped with {type(error).__name__}: {error}") from error
-    if any(value is None for value in given):
-        raise Mistake(f"{name} returned nothing: is a return missing?")
-    if any(value is ... for value in given):
+    given = [looked_at(exercise, name, answer, instance) for instance in instances]
+    if any(one is ... for parts in given for one in parts.values()):
         print("Your turn: replace the ... above, then run this cell again.")
         return
-    wanted = [exercise.answer(*instance) for instance in instances]
-    if all(map(same, given, wanted)):
-        print(f"Correct. {exercise.praise}")
-        return
-    for message, mistake in exercise.mistakes.items():
-        if all(map(same, given, [mistake(*instance) for instance in instances])):
-            raise Mistake(message)
-    first = next(i for i, pair in enumerate(zip(given, wanted)) if not same(*pair))
-    arguments = ", ".join(f"{value:.4g}" for value in instances[first])
-    raise Mistake(f"{name}({arguments}) should be {wanted[first]:.4g}, got {given[first]!r}")
+    wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
+    if not all(map(same_parts, given, wanted)):
+        for message, mistake in exercise.mistakes.items():
+            if all(map(same_parts, given, [exercise.look(mistake, *instance) for instance in instances])):
+                raise Mistake(message)
+        raise Mistake(difference(name, instances, given, wanted))
+    for message, cases in exercise.hard.items():
+        for instance in cases(torch.Generator().manual_seed(seed)):
+            right = exercise.look(exercise.answer, *instance)
+            if not same_parts(looked_at(exercise, name, answer, instance), right, tolerance=0.02):
+                raise Mistake(message)
+    print(f"Correct. {exercise.praise}")
 
 
-def same(given, wanted, tolerance=1e-4):
-    """Whether two answers are the same number, but for rounding."""
+def looked_at(exercise, name, answer, instance):
+    """The parts of an answer on one instance. Raises Mistake where it stops or returns nothing."""
+    if answer is ...:
+        return {"": ...}
     try:
-        return math.isclose(float(given), float(wanted), rel_tol=tolerance, abs_tol=1e-12)
-    except (TypeError, ValueError):
+        parts = exercise.look(answer, *instance)
+    except Mistake:
+        raise
+    except Exception as error:
+        raise Mistake(f"{name} stopped with {type(error).__name__}: {error}") from error
+    if all(one is None for one in parts.values()):
+        raise Mistake(f"{name} returned nothing: is a return missing?")
+    return parts
+
+
+def difference(name, instances, given, wanted):
+    """One sentence on the first difference."""
+    k = next(k for k, pair in enumerate(zip(given, wanted)) if not same_parts(*pair))
+    part = next(part for part in wanted[k] if not same(given[k][part], wanted[k][part]))
+    if part:
+        found, right = given[k][part], wanted[k][part]
+        if not isinstance(found, torch.Tensor) or found.shape != right.shape:
+            shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
+            return f"{part} should be a tensor of shape {tuple(right.shape)}, got {shape}"
+        at = (found - right).abs().nan_to_num(torch.inf).argmax()
+        return f"{part} is wrong: one entry should be {right.flatten()[at]:.4g}, got {found.flatten()[at]:.4g}"
+    arguments = ", ".join(f"{argument:.4g}" for argument in instances[k])
+    return f"{name}({arguments}) should be {wanted[k][part]:.4g}, got {given[k][part]!r}"
+
+
+def same_parts(given, wanted, tolerance=TOLERANCE):
+    """Whether each part that `wanted` has is the same."""
+    return all(same(given.get(part), right, tolerance) for part, right in wanted.items() if right is not None)
+
+
+def same(given, wanted, tolerance=TOLERANCE):
+    """Whether two answers are the same number or array, but for rounding: to `tolerance` times the largest entry."""
+    try:
+        given, wanted = (torch.as_tensor(one).detach().double() for one in (given, wanted))
+    except (TypeError, ValueError, RuntimeError):
         return False
+    close = tolerance * float(wanted.abs().max()) + 1e-12
+    return given.shape == wanted.shape and bool(((given - wanted).abs() <= close).all())
 
 
 def compare(prediction, measured, unit=""):
@@ -82,6 +123,92 @@ def compare(prediction, measured, unit=""):
         ratio = max(prediction / measured, measured / prediction)
         said += " Close: within a factor of 3." if ratio < 3 else f" Off by a factor of {ratio:.1g}."
     print(said)
+
+
+# --- 03: batch norm with its running averages ---------------------------------------------------------------------------------
+
+
+def batch_norm_with(*, momentum=0.1, axis=0, used=0, kept=1, scaled=True, graph=True, kept_graph=False, eval_learns=False, eval_batch=False):
+    """The exercise's answer, or one of its mistakes.
+
+    used, kept: what is taken off the batch's size in the variance that normalizes, and in the one that is kept; graph,
+    kept_graph: whether the gradient flows through the moments, and whether the running averages keep the graph.
+    """
+
+    def function(x, gamma, beta, running_mean, running_var, training):
+        batch, source = x.shape[0], x if graph else x.detach()
+        mean = source.mean(axis, keepdim=True)
+        square = ((source - mean) ** 2).sum(axis, keepdim=True)
+        batch_moments = mean, square / (x.shape[axis] - used)
+        center, var = batch_moments if training or eval_batch else (running_mean, running_var)
+        out = (x - center) / (var + 1e-5) ** 0.5
+        out = gamma * out + beta if scaled else out
+        if axis == 1:
+            return out, None, None  # of another shape: what is wrong shows in the output
+        if training or eval_learns:
+            new = mean[0], square[0] / (batch - kept)
+            new_mean, new_var = new if kept_graph else (one.detach() for one in new)
+            running_mean = (1 - momentum) * running_mean + momentum * new_mean
+            running_var = (1 - momentum) * running_var + momentum * new_var
+        return out, running_mean, running_var
+
+    return function
+
+
+def look_at_batch_norm(function, x, gamma, beta, running_mean, running_var):
+    """A training step with its gradient, and an answer in eval mode."""
+    x = x.clone().requires_grad_()
+    parts = {}
+    for mode, training in ("training", True), ("eval", False):
+        returned = function(x, gamma, beta, running_mean.clone(), running_var.clone(), training)
+        if returned is ...:
+            return {"": ...}
+        if not isinstance(returned, (tuple, list)) or len(returned) != 3:
+            raise Mistake("return three things: the output, running_mean and running_var")
+        out, mean, var = returned
+        parts |= {f"the output in {mode}": out, f"running_mean after {mode}": mean, f"running_var after {mode}": var}
+        if training and isinstance(out, torch.Tensor):
+            probe = torch.linspace(-1, 2, x.numel()).view(x.shape)
+            parts["the gradient with respect to x"] = torch.autograd.grad((out * probe).sum(), x)[0]
+        if training and isinstance(mean, torch.Tensor):
+            parts["the graph kept by running_mean"] = torch.tensor(float(mean.requires_grad))
+    return parts
+
+
+def batches(generator, mean=3.0, std=2.0, constant=False):
+    """Arguments of the exercise: batches of 8 examples of 3 units."""
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator)
+
+    x = mean + std * draw(8, 3)
+    if constant:
+        x[:, 1] = 1.5
+    return [(x, 1 + 0.3 * draw(3), draw(3), draw(3), 1 + draw(3) ** 2)]
+
+
+# --- 04: batch norm folded into the linear layer before it ---------------------------------------------------------------------
+
+
+def fold(weight, bias, gamma, beta, mean, var, eps):
+    scale = gamma / (var + eps) ** 0.5
+    return weight * scale, (bias - mean) * scale + beta
+
+
+def look_at_fold(function, *instance):
+    returned = function(*instance)
+    if returned is ...:
+        return {"": ...}
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise Mistake("return two things: the new weight and the new bias")
+    return {"the new weight": returned[0], "the new bias": returned[1]}
+
+
+def layers(generator):
+    def draw(*shape):
+        return torch.randn(shape, generator=generator)
+
+    return [(draw(4, 4), draw(4), 1 + 0.3 * draw(4), draw(4), draw(4), 0.1 + draw(4) ** 2, 0.1) for _ in range(2)]
 
 
 EXERCISES = {
@@ -112,5 +239,63 @@ EXERCISES = {
             ),
         },
         praise="With slope 0 it is He's sqrt(2), with slope 1 the linear network's 1.",
+    ),
+    "batch_norm": Exercise(
+        answer=batch_norm_with(),
+        instances=batches,
+        look=look_at_batch_norm,
+        mistakes={
+            "you normalized with the unbiased variance; the batch is divided by the root of the biased one, the plain mean of "
+            "the squares": batch_norm_with(used=1),
+            "running_var keeps the unbiased variance: times batch / (batch - 1)": batch_norm_with(kept=0),
+            "the two variances are the wrong way round: the biased one normalizes, the unbiased one goes into running_var": (
+                batch_norm_with(used=1, kept=0)
+            ),
+            "the output is right, its gradient is not: the mean and the variance were computed under no_grad, or detached. They "
+            "depend on x, and the gradient has to flow through them": batch_norm_with(graph=False),
+            "running_mean and running_var keep the graph of every batch so far: detach what goes into them": (
+                batch_norm_with(kept_graph=True)
+            ),
+            "in eval mode nothing is learned: the running averages must stay as they are": batch_norm_with(eval_learns=True),
+            "in eval mode the running averages normalize, not the batch's own moments": batch_norm_with(eval_batch=True),
+            "momentum is the wrong way round: PyTorch's 0.1 is what the new batch weighs": batch_norm_with(momentum=0.9),
+            "that is the wrong axis: a mean over the units of one example is layer norm; batch norm's is over the batch, axis 0": (
+                batch_norm_with(axis=1)
+            ),
+            "gamma and beta are missing": batch_norm_with(scaled=False),
+        },
+        hard={
+            "a unit that is the same in the whole batch has variance 0: add eps under the root": (
+                lambda generator: batches(generator, constant=True)
+            ),
+            "a unit with mean 1000 and standard deviation 0.1 comes out wrong: E[x²] - E[x]² loses all its digits there. Subtract "
+            "the mean first, then square": lambda generator: batches(generator, mean=1000.0, std=0.1),
+        },
+        praise="Output, gradient and both running averages are those of torch.nn.BatchNorm1d.",
+    ),
+    "fold": Exercise(
+        answer=fold,
+        instances=layers,
+        look=look_at_fold,
+        mistakes={
+            "eps is missing: it stands under the root here too": lambda w, b, g, beta, m, v, eps: fold(w, b, g, beta, m, v, 0.0),
+            "the scale belongs to the units, which are the columns of the weight, not its rows": (
+                lambda w, b, g, beta, m, v, eps: ((w.T * (g / (v + eps) ** 0.5)).T, fold(w, b, g, beta, m, v, eps)[1])
+            ),
+            "divide by the root of the variance, not by the variance": (
+                lambda w, b, g, beta, m, v, eps: (w * g / (v + eps), (b - m) * g / (v + eps) + beta)
+            ),
+            "the layer's own bias is lost: it is normalized like everything else": (
+                lambda w, b, g, beta, m, v, eps: fold(w, 0 * b, g, beta, m, v, eps)
+            ),
+            "the running mean is not subtracted": lambda w, b, g, beta, m, v, eps: fold(w, b, g, beta, 0 * m, v, eps),
+            "the bias and the mean have to be scaled as well: (bias - mean) * scale + beta": (
+                lambda w, b, g, beta, m, v, eps: (fold(w, b, g, beta, m, v, eps)[0], b - m + beta)
+            ),
+            "beta comes after the scaling": (
+                lambda w, b, g, beta, m, v, eps: fold(w, b + beta, g, 0 * beta, m, v, eps)
+            ),
+        },
+        praise="In use, batch norm costs nothing: it melts into the layer before it.",
     ),
 }

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from .arguments import choice, integer, number
 from .datasets import digits
-from .figures import Lines, Spread, Values, bundle, img, new_figure, to_png
+from .figures import Lines, Map, Spread, Values, bundle, img, new_figure, to_png
 from .networks import ACTIVATIONS, NORMS, BatchNorm, LayerNorm, batch_norm, build
 from .signals import DTYPES, profile
 
@@ -104,10 +104,12 @@ class Sliders(widgets.VBox):
     """Controls and a figure of two drawings that follows them. What is drawn is told by a subclass, in `draw`.
 
     settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
+    choices: lists of the values of those settings that SLIDERS and MENUS do not know.
     """
 
-    def __init__(self, figure, drawings, settings):
+    def __init__(self, figure, drawings, settings, choices=None):
         self.start = {name: value for name, value in settings.items() if value is not None}
+        self.choices = choices or {}
         self.live = Live(figure, drawings)
         self.page = widgets.HTML()
         reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
@@ -133,7 +135,7 @@ class Sliders(widgets.VBox):
         """
         for old in self.controls.values():
             old.unobserve_all()
-        self.controls = {name: control(name, value) for name, value in self.start.items()}
+        self.controls = {name: control(name, value, self.choices.get(name)) for name, value in self.start.items()}
         for new in self.controls.values():
             new.observe(self.show, "value")
         self.box.children = tuple(self.controls.values())
@@ -148,7 +150,7 @@ class Sliders(widgets.VBox):
         """Moves several controls and draws once. Raises ValueError, and moves none, if a setting is not allowed."""
         for name, value in settings.items():
             choice("setting", name, tuple(self.controls))
-            control(name, value)
+            control(name, value, self.choices.get(name))
         self.quiet = True
         for name, value in settings.items():
             self.controls[name].value = value
@@ -182,11 +184,15 @@ class Sliders(widgets.VBox):
         return {**super()._repr_mimebundle_(**kwargs), **data}, metadata
 
 
-def control(name, value):
+def control(name, value, choices=None):
     """The slider or menu of a setting. Raises ValueError on a value that is not allowed.
 
     A slider computes while it is dragged: the page keeps one message under way and merges the rest.
     """
+    if choices is not None:
+        kind = widgets.Dropdown if isinstance(choices[0], str) else widgets.SelectionSlider
+        options = [(one if isinstance(one, str) else f"{one:.3g}", one) for one in choices]
+        return kind(description=name, options=options, value=choice(name, value, choices), tooltip=name)
     if name in MENUS:
         options, meaning = MENUS[name]
         return widgets.Dropdown(description=name, options=options, value=choice(name, value, options), tooltip=meaning)
@@ -304,6 +310,39 @@ class AveragesExplorer(Sliders):
             f"mean {output.mean():.2f} and variance {output.var():.2f}."
         )
         return f"<table><tr><th></th><th>mean</th><th>variance</th></tr>{cells}</table>", said
+
+
+class MapExplorer(Sliders):
+    """A map of learning rate x gain as it fills in, and the training of the one network that is chosen on it.
+
+    histories: for each name (such as "none" and "batch") the History of a stack of shape (len(lr), len(gain)), all of the same
+    number of epochs. lr, gain: the values along the axes.
+    """
+
+    def __init__(self, histories, lr, gain):
+        self.histories, self.lr, self.gain = histories, [float(one) for one in lr], [float(one) for one in gain]
+        epochs = next(iter(histories.values())).epochs
+        names = tuple(histories)
+        left = partial(Map, title="Train accuracy, %", xlabel="gain", ylabel="learning rate", columns=self.gain, rows=self.lr)
+        right = partial(
+            Lines, title="The chosen network", xlabel="epoch", ylabel="train error", labels=names, xlim=(1, epochs), ylim=(0, 1.02)
+        )
+        choices = {"norm": names, "epoch": range(1, epochs + 1), "lr": self.lr, "gain": self.gain}
+        middle = {"lr": self.lr[len(self.lr) // 2], "gain": self.gain[len(self.gain) // 2]}
+        super().__init__(*two_panels(left, right), {"norm": names[-1], "epoch": epochs, **middle}, choices)
+
+    def draw(self, norm, epoch, lr, gain):
+        maps, curves = self.live.drawings
+        history = self.histories[norm]
+        cell = self.lr.index(lr), self.gain.index(gain)
+        lost = ~np.isfinite(history.loss[:epoch]).all(0)
+        said = maps.update(np.where(lost, np.nan, 1 - history.train_error[epoch - 1]), lost, cell)
+        errors = {name: one.train_error[:epoch, cell[0], cell[1]] for name, one in self.histories.items()}
+        curves.update(*((np.arange(1, epoch + 1), error) for error in errors.values()))
+        last = " ".join(f"{name}: train error {error[-1]:.0%}." for name, error in errors.items())
+        rows = "".join(f"<tr><th>{name}</th><td>{error[-1]:.0%}</td></tr>" for name, error in errors.items())
+        table = f"<table><tr><th>norm</th><th>train error</th></tr>{rows}</table>"
+        return table, f"norm {norm}, epoch {epoch}: {said} At learning rate {lr:.2g}, gain {gain:.2g}: {last}"
 
 
 def density(values):

@@ -8,6 +8,7 @@ import io
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
@@ -248,14 +249,16 @@ class Map(Drawing):
         size = len(rows), len(columns)
         self.image = self.moving(ax.imshow(np.zeros(size), cmap="cividis_r", vmin=0, vmax=1, aspect="auto", origin="lower"))
         self.texts = [
-            [self.moving(ax.text(column, row, "", ha="center", va="center", fontsize=8)) for column in range(size[1])]
+            [self.moving(ax.text(column, row, "", ha="center", va="center", fontsize=8, in_layout=False)) for column in range(size[1])]
             for row in range(size[0])
         ]
-        ax.set_xticks(range(size[1]), [f"{value:.2g}" for value in columns])
-        ax.set_yticks(range(size[0]), [f"{value:.2g}" for value in rows])
+        self.chosen = self.moving(Rectangle((0, 0), 1, 1, fill=False, edgecolor=LOST, linewidth=3, visible=False))
+        ax.add_patch(self.chosen)
+        ax.set_xticks(range(size[1]), [f"{value:.2g}" for value in columns], fontsize=8)
+        ax.set_yticks(range(size[0]), [f"{value:.2g}" for value in rows], fontsize=8)
 
-    def update(self, shares, diverged=None):
-        """Draws shares (rows, columns); diverged: the same shape, bool."""
+    def update(self, shares, diverged=None, chosen=None):
+        """Draws shares (rows, columns). diverged: the same shape, bool. chosen: the row and the column of a cell to frame."""
         shares = np.asarray(shares, float)
         diverged = np.zeros(shares.shape, bool) if diverged is None else diverged
         self.image.set_data(np.nan_to_num(shares))
@@ -264,6 +267,9 @@ class Map(Drawing):
                 share = shares[row, column]
                 mark = "×" if diverged[row, column] else "?" if np.isnan(share) else f"{100 * share:.0f}"
                 text.set(text=mark, color="white" if np.nan_to_num(share) > 0.55 else "black")
+        self.chosen.set_visible(chosen is not None)
+        if chosen is not None:
+            self.chosen.set_xy((chosen[1] - 0.5, chosen[0] - 0.5))
         lost = f", {diverged.sum()} diverged (×)" if diverged.any() else ""
         return f"{(shares > 0.9).sum()} of {shares.size} cells are over 90 %{lost}."
 

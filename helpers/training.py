@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
@@ -66,7 +67,7 @@ def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0
     steps = examples // batch
     rows, stopped = [], False
     net.train()
-    with tqdm(total=epochs * steps, unit="step", leave=False, disable=not progress) as bar:
+    with _bar(epochs * steps, "step", progress) as bar:
         try:
             for epoch in range(epochs):
                 total = torch.zeros(stack)
@@ -110,6 +111,12 @@ def error(net, x, y):
     scores = predict(net, x)
     right = (scores.argmax(-1) == y) & scores.isfinite().all(-1)
     return 1 - right.float().mean(-1)
+
+
+def _bar(total, unit, progress):
+    """A progress bar with the time that is left, for what takes over a second; the variable TQDM_DISABLE silences all."""
+    silent = not progress or "TQDM_DISABLE" in os.environ  # tqdm's own bar in a notebook does not heed it
+    return tqdm(total=total, unit=unit, leave=False, delay=1, disable=silent)
 
 
 def _history(rows, stack, stopped):
@@ -165,11 +172,13 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     results = [(np.full(stack, np.nan),) * 3 + (np.zeros(stack, bool),)] * len(jobs)
     failed = np.zeros((len(jobs), *stack), bool)
     try:
-        for k, result in tqdm(_run(jobs, executor), total=len(jobs), unit="stack", leave=False, disable=not progress):
-            if result is None:
-                failed[k] = True
-            else:
-                results[k] = result
+        with _bar(len(jobs), "stack", progress) as bar:
+            for k, result in _run(jobs, executor):
+                if result is None:
+                    failed[k] = True
+                else:
+                    results[k] = result
+                bar.update()
     except KeyboardInterrupt:
         pass
     axes = [[*looped, *stacked].index(name) for name in grid]

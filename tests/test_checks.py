@@ -24,6 +24,31 @@ def test_each_mistake_is_named(name, message, seed):
     assert str(caught.value) == message
 
 
+def naive(x, gamma, beta, running_mean, running_var, training, eps=1e-5):
+    """Right, but for what its arguments spoil: the mean of the squares minus the square of the mean."""
+    n = len(x)
+    mean, var = (x.mean(0), (x**2).mean(0) - x.mean(0) ** 2) if training else (running_mean, running_var)
+    out = gamma * (x - mean) / (var + eps).sqrt() + beta
+    if training:
+        running_mean = 0.9 * running_mean + 0.1 * mean.detach()
+        running_var = 0.9 * running_var + 0.1 * var.detach() * n / (n - 1)
+    return out, running_mean, running_var
+
+
+def test_a_missing_eps_and_a_cancellation_are_named():
+    right = EXERCISES["batch_norm"].answer
+    with pytest.raises(Mistake, match="add eps under the root"):
+        check("batch_norm", lambda *a: naive(*a, eps=0.0))
+    with pytest.raises(Mistake, match="loses all its digits"):
+        check("batch_norm", naive)
+    with pytest.raises(Mistake, match="return three things"):
+        check("batch_norm", lambda *a: right(*a)[0])
+    with pytest.raises(Mistake, match=r"running_mean after training should be a tensor of shape \(3,\), got None"):
+        check("batch_norm", lambda *a: (right(*a)[0], None, None))
+    with pytest.raises(Mistake, match="return two things"):
+        check("fold", lambda weight, *rest: weight)
+
+
 def test_an_unknown_mistake_gets_an_example():
     with pytest.raises(Mistake, match=r"critical_gain\(0\.\d+\) should be 1\.\d+, got 17"):
         check("critical_gain", lambda slope: 17)
@@ -39,9 +64,10 @@ def test_an_answer_that_is_no_function_is_told_so():
         check("critical_gain", 1.41)
 
 
-@pytest.mark.parametrize("unanswered", [..., lambda slope: ...])
-def test_an_unanswered_exercise_is_no_error(unanswered, capsys):
-    check("critical_gain", unanswered)
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("unanswered", [..., lambda *arguments: ...])
+def test_an_unanswered_exercise_is_no_error(name, unanswered, capsys):
+    check(name, unanswered)
     assert "Your turn" in capsys.readouterr().out
 
 

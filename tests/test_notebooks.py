@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LONGEST = 20  # lines of a code cell
 HOME = re.compile(r"(/home/|/root/|/Users/|/tmp/|/work/|[A-Z]:\\\\)")
 
@@ -49,6 +50,8 @@ def faults(notebook):
                 found.append(f"cell {cell.id} stored an error: {output.ename}")
             if output.output_type == "stream" and output.name == "stderr":
                 found.append(f"cell {cell.id} stored a warning")
+            if WIDGET in output.get("data", {}) and "image/png" not in output.data:
+                found.append(f"cell {cell.id} stored a progress bar, which no page can show: run it with TQDM_DISABLE=1")
             if "image/png" in output.get("data", {}) and not output.metadata.get("image/png", {}).get("alt", "").strip():
                 found.append(f"the picture of cell {cell.id} has no alternative text")
     return found
@@ -125,6 +128,10 @@ def spoil_picture(notebook):
     notebook.cells[1].outputs += [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]
 
 
+def spoil_bar(notebook):
+    notebook.cells[1].outputs += [nbformat.v4.new_output("display_data", data={WIDGET: {"model_id": "1"}})]
+
+
 SPOILERS = [value for name, value in sorted(globals().items()) if name.startswith("spoil_")]
 
 
@@ -145,11 +152,11 @@ def test_the_solution_of_each_exercise_passes_its_check(path, capsys):
     from helpers import check
 
     notebook = nbformat.read(path, as_version=4)
-    names = re.findall(r'check\("(\w+)", \w+\)', "\n".join(c.source for c in notebook.cells if c.cell_type == "code"))
+    names = re.findall(r'check\("(\w+)", (\w+)\)', "\n".join(c.source for c in notebook.cells if c.cell_type == "code"))
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     space = {}
     for solution in re.findall(r"<summary>Solution</summary>.*?```python\n(.*?)```", text, re.DOTALL):
         exec(compile(ast.parse(solution), str(path), "exec"), space)  # noqa: S102, the text is our own
-    for name in names:
-        check(name, space[name])
+    for name, function in names:
+        check(name, space[function])
         assert "Correct" in capsys.readouterr().out
