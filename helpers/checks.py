@@ -49,6 +49,8 @@ def check(name, answer, seed=0):
     exercise = EXERCISES[choice("name", name, tuple(EXERCISES))]
     if answer is not ... and not callable(answer):
         raise Mistake(f"{name} must be a function, got {answer!r}")
+    own = getattr(answer, "__name__", "<lambda>")
+    name = name if own == "<lambda>" else own
     instances = exercise.instances(torch.Generator().manual_seed(seed))
     given = [looked_at(exercise, name, answer, instance) for instance in instances]
     if any(one is ... for parts in given for one in parts.values()):
@@ -59,7 +61,7 @@ def check(name, answer, seed=0):
         for message, mistake in exercise.mistakes.items():
             if all(map(same_parts, given, [exercise.look(mistake, *instance) for instance in instances])):
                 raise Mistake(message)
-        raise Mistake(difference(name, instances, given, wanted))
+        raise Mistake(part_of_a_mistake(exercise, instances, given, wanted) or difference(name, instances, given, wanted))
     for message, cases in exercise.hard.items():
         for instance in cases(torch.Generator().manual_seed(seed)):
             right = exercise.look(exercise.answer, *instance)
@@ -83,6 +85,18 @@ def looked_at(exercise, name, answer, instance):
     return parts
 
 
+def part_of_a_mistake(exercise, instances, given, wanted):
+    """Of several mistakes at once, one that explains a wrong part; None if none does."""
+    for part in wanted[0]:
+        if all(same(mine.get(part), right[part]) for mine, right in zip(given, wanted)):
+            continue
+        for message, mistake in exercise.mistakes.items():
+            wrong = [exercise.look(mistake, *instance).get(part) for instance in instances]
+            if all(one is not None and same(mine.get(part), one) for mine, one in zip(given, wrong)):
+                return message
+    return None
+
+
 def difference(name, instances, given, wanted):
     """One sentence on the first difference."""
     k = next(k for k, pair in enumerate(zip(given, wanted)) if not same_parts(*pair))
@@ -93,7 +107,7 @@ def difference(name, instances, given, wanted):
             shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
             return f"{part} should be a tensor of shape {tuple(right.shape)}, got {shape}"
         at = (found - right).abs().nan_to_num(torch.inf).argmax()
-        return f"{part} is wrong: one entry should be {right.flatten()[at]:.4g}, got {found.flatten()[at]:.4g}"
+        return f"{part} is wrong: one entry should be {right.flatten()[at]:.7g}, got {found.flatten()[at]:.7g}"
     arguments = ", ".join(f"{argument:.4g}" for argument in instances[k])
     return f"{name}({arguments}) should be {wanted[k][part]:.4g}, got {given[k][part]!r}"
 
@@ -114,40 +128,52 @@ def same(given, wanted, tolerance=TOLERANCE):
 
 
 def compare(prediction, measured, unit=""):
-    """Sets the reader's prediction beside what was measured, both numbers; a prediction of ... or None is asked for."""
+    """Sets the reader's prediction beside what was measured, both numbers; a prediction of ... or None is asked for.
+
+    The verdict is a factor, or for the unit "%" the difference in points.
+    """
     if prediction is ... or prediction is None:
         print(f"Measured: {measured:.2g}{unit}. (You did not write a prediction: it is worth a guess before you look.)")
         return
     said = f"Your prediction: {prediction}{unit}. Measured: {measured:.2g}{unit}."
-    if isinstance(prediction, (int, float)) and prediction > 0 and measured > 0:
+    if unit.strip() == "%" and isinstance(prediction, (int, float)):
+        points = abs(prediction - measured)
+        said += " Close." if points < 5 else f" Off by {points:.0f} points."
+    elif isinstance(prediction, (int, float)) and prediction > 0 and measured > 0:
         ratio = max(prediction / measured, measured / prediction)
-        said += " Close: within a factor of 3." if ratio < 3 else f" Off by a factor of {ratio:.1g}."
+        said += " Close." if ratio < 1.25 else f" Off by a factor of {ratio:.2g}."
     print(said)
 
 
 # --- 03: batch norm with its running averages ---------------------------------------------------------------------------------
 
 
-def batch_norm_with(*, momentum=0.1, axis=0, used=0, kept=1, scaled=True, graph=True, kept_graph=False, eval_learns=False, eval_batch=False):
+def batch_norm_with(
+    *, momentum=0.1, axis=0, used=0, kept=1, upside_down=False, power=0.5, scale=True, shift=True, graph=True, kept_graph=False,
+    learns=("training",), batch_in=("training",),
+):
     """The exercise's answer, or one of its mistakes.
 
     used, kept: what is taken off the batch's size in the variance that normalizes, and in the one that is kept; graph,
-    kept_graph: whether the gradient flows through the moments, and whether the running averages keep the graph.
+    kept_graph: whether the gradient flows through the moments, and whether the running averages keep the graph; learns,
+    batch_in: the modes in which the averages move, and in which the batch's own moments normalize.
     """
 
     def function(x, gamma, beta, running_mean, running_var, training):
-        batch, source = x.shape[0], x if graph else x.detach()
+        mode = "training" if training else "eval"
+        source = x if graph else x.detach()
         mean = source.mean(axis, keepdim=True)
         square = ((source - mean) ** 2).sum(axis, keepdim=True)
-        batch_moments = mean, square / (x.shape[axis] - used)
-        center, var = batch_moments if training or eval_batch else (running_mean, running_var)
-        out = (x - center) / (var + 1e-5) ** 0.5
-        out = gamma * out + beta if scaled else out
+        batch = x.shape[axis]
+        center, var = (mean, square / (batch - used)) if mode in batch_in else (running_mean, running_var)
+        out = (x - center) / (var + 1e-5) ** power
+        out = (gamma if scale else 1) * out + (beta if shift else 0)
         if axis == 1:
             return out, None, None  # of another shape: what is wrong shows in the output
-        if training or eval_learns:
-            new = mean[0], square[0] / (batch - kept)
-            new_mean, new_var = new if kept_graph else (one.detach() for one in new)
+        if mode in learns:
+            new_mean, new_var = mean[0], square[0] * (batch - 1) / batch**2 if upside_down else square[0] / (batch - kept)
+            if not kept_graph:
+                new_mean, new_var = new_mean.detach(), new_var.detach()
             running_mean = (1 - momentum) * running_mean + momentum * new_mean
             running_var = (1 - momentum) * running_var + momentum * new_var
         return out, running_mean, running_var
@@ -169,9 +195,11 @@ def look_at_batch_norm(function, x, gamma, beta, running_mean, running_var):
         parts |= {f"the output in {mode}": out, f"running_mean after {mode}": mean, f"running_var after {mode}": var}
         if training and isinstance(out, torch.Tensor):
             probe = torch.linspace(-1, 2, x.numel()).view(x.shape)
-            parts["the gradient with respect to x"] = torch.autograd.grad((out * probe).sum(), x)[0]
+            [gradient] = torch.autograd.grad((out * probe).sum(), x) if out.requires_grad else [torch.zeros_like(x)]
+            parts["the gradient with respect to x"] = gradient
         if training and isinstance(mean, torch.Tensor):
-            parts["the graph kept by running_mean"] = torch.tensor(float(mean.requires_grad))
+            kept = mean.requires_grad or (isinstance(var, torch.Tensor) and var.requires_grad)
+            parts["the graph kept by the averages"] = torch.tensor(float(kept))
     return parts
 
 
@@ -190,9 +218,20 @@ def batches(generator, mean=3.0, std=2.0, constant=False):
 # --- 04: batch norm folded into the linear layer before it ---------------------------------------------------------------------
 
 
-def fold(weight, bias, gamma, beta, mean, var, eps):
-    scale = gamma / (var + eps) ** 0.5
-    return weight * scale, (bias - mean) * scale + beta
+def fold_with(
+    *, eps_counts=True, rows=False, power=0.5, gamma_counts=True, weight_scaled=True, bias_counts=1, mean_counts=1,
+    bias_scaled=True, beta_scaled=False,
+):
+    """The exercise's answer, or one of its mistakes."""
+
+    def function(weight, bias, gamma, beta, mean, var, eps):
+        scale = (gamma if gamma_counts else 1) / (var + eps * eps_counts) ** power
+        new_weight = (weight.T * scale).T if rows else weight * scale if weight_scaled else weight
+        moved = bias_counts * bias - mean_counts * mean
+        new_bias = (moved + beta) * scale if beta_scaled else moved * scale + beta if bias_scaled else moved + beta
+        return new_weight, new_bias
+
+    return function
 
 
 def look_at_fold(function, *instance):
@@ -256,16 +295,26 @@ EXERCISES = {
             "running_mean and running_var keep the graph of every batch so far: detach what goes into them": (
                 batch_norm_with(kept_graph=True)
             ),
-            "in eval mode nothing is learned: the running averages must stay as they are": batch_norm_with(eval_learns=True),
-            "in eval mode the running averages normalize, not the batch's own moments": batch_norm_with(eval_batch=True),
+            "in eval mode nothing is learned: the running averages must stay as they are": batch_norm_with(learns=("training", "eval")),
+            "in eval mode the running averages normalize, not the batch's own moments": batch_norm_with(batch_in=("training", "eval")),
             "momentum is the wrong way round: PyTorch's 0.1 is what the new batch weighs": batch_norm_with(momentum=0.9),
             "that is the wrong axis: a mean over the units of one example is layer norm; batch norm's is over the batch, axis 0": (
                 batch_norm_with(axis=1)
             ),
-            "gamma and beta are missing": batch_norm_with(scaled=False),
+            "gamma and beta are missing": batch_norm_with(scale=False, shift=False),
+            "beta is missing": batch_norm_with(shift=False),
+            "gamma is missing": batch_norm_with(scale=False),
+            "divide by the root of the variance plus eps, not by the variance": batch_norm_with(power=1.0),
+            "the running averages never move: in training they go a tenth of the way to the batch's moments": (
+                batch_norm_with(learns=())
+            ),
+            "the unbiased variance is upside down: it is the biased one times batch / (batch - 1)": (
+                batch_norm_with(upside_down=True)
+            ),
+            "in training the batch's own moments normalize, not the running averages": batch_norm_with(batch_in=()),
         },
         hard={
-            "a unit that is the same in the whole batch has variance 0: add eps under the root": (
+            "a unit that is the same in the whole batch has variance 0: eps = 1e-5 alone is left under the root": (
                 lambda generator: batches(generator, constant=True)
             ),
             "a unit with mean 1000 and standard deviation 0.1 comes out wrong: E[x²] - E[x]² loses all its digits there. Subtract "
@@ -274,28 +323,21 @@ EXERCISES = {
         praise="Output, gradient and both running averages are those of torch.nn.BatchNorm1d.",
     ),
     "fold": Exercise(
-        answer=fold,
+        answer=fold_with(),
         instances=layers,
         look=look_at_fold,
         mistakes={
-            "eps is missing: it stands under the root here too": lambda w, b, g, beta, m, v, eps: fold(w, b, g, beta, m, v, 0.0),
-            "the scale belongs to the units, which are the columns of the weight, not its rows": (
-                lambda w, b, g, beta, m, v, eps: ((w.T * (g / (v + eps) ** 0.5)).T, fold(w, b, g, beta, m, v, eps)[1])
-            ),
-            "divide by the root of the variance, not by the variance": (
-                lambda w, b, g, beta, m, v, eps: (w * g / (v + eps), (b - m) * g / (v + eps) + beta)
-            ),
-            "the layer's own bias is lost: it is normalized like everything else": (
-                lambda w, b, g, beta, m, v, eps: fold(w, 0 * b, g, beta, m, v, eps)
-            ),
-            "the running mean is not subtracted": lambda w, b, g, beta, m, v, eps: fold(w, b, g, beta, 0 * m, v, eps),
-            "the bias and the mean have to be scaled as well: (bias - mean) * scale + beta": (
-                lambda w, b, g, beta, m, v, eps: (fold(w, b, g, beta, m, v, eps)[0], b - m + beta)
-            ),
-            "beta comes after the scaling": (
-                lambda w, b, g, beta, m, v, eps: fold(w, b + beta, g, 0 * beta, m, v, eps)
-            ),
+            "eps is missing: it stands under the root here too": fold_with(eps_counts=False),
+            "the scale belongs to the units, which are the columns of the weight, not its rows": fold_with(rows=True),
+            "divide by the root of the variance plus eps, not by the variance": fold_with(power=1.0),
+            "gamma is missing": fold_with(gamma_counts=False),
+            "the new weight is scaled as well: each column times gamma / sqrt(var + eps)": fold_with(weight_scaled=False),
+            "the layer's own bias is lost: it is normalized like everything else": fold_with(bias_counts=0),
+            "the running mean is not subtracted": fold_with(mean_counts=0),
+            "the running mean is subtracted, not added": fold_with(mean_counts=-1),
+            "bias - mean has to be scaled as well, before beta is added": fold_with(bias_scaled=False),
+            "beta comes after the scaling": fold_with(beta_scaled=True),
         },
-        praise="In use, batch norm costs nothing: it melts into the layer before it.",
+        praise="In use, batch norm melts into a linear layer that stands before it.",
     ),
 }

@@ -274,29 +274,29 @@ class AveragesExplorer(Sliders):
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         settings = {"mode": mode, "batches": batches, "batch": batch, "momentum": momentum}
         left = partial(
-            Lines, title="Running averages", xlabel="training batches seen", ylabel="value of the moment",
-            labels=("variance", "mean", "one batch's"), dots=("one batch's",), xlim=(0, SLIDERS["batches"][1]),
+            Lines, title="Running averages (hollow: each batch's own)", xlabel="training batches seen",
+            ylabel="value", labels=("variance", "mean"), dots=True, xlim=(0, SLIDERS["batches"][1]), ylim=(-4, 8),
         )
         right = partial(
-            Lines, title="Output for the test digits", xlabel="output", ylabel="density",
-            labels=("chosen mode", "train"), xlim=(-5, 5), ylim=(0, 0.6),
+            Lines, title="Output for the 297 test digits", xlabel="output", ylabel="density", labels=("chosen mode", "train mode"),
+            xlim=(-5, 5), ylim=(0, 0.6),
         )
         super().__init__(*two_panels(left, right), settings)
 
     def draw(self, mode, batches, batch, momentum):
         norm, generator = BatchNorm(1, momentum=momentum), torch.Generator().manual_seed(self.seed)
-        running, seen = [(1.0, 0.0)], []
+        running, own = [(1.0, 0.0)], []
         with torch.no_grad():
             for _ in range(batches):
                 z = self.z[torch.randint(len(self.z), (batch,), generator=generator)]
                 norm(z)
                 running.append((norm.running_var.item(), norm.running_mean.item()))
-                seen += [z.var().item(), z.mean().item()]
+                own.append((z.var().item(), z.mean().item()))
             alone = batch_norm(self.z_test, norm.gamma, norm.beta).numpy()
             output = norm.eval()(self.z_test).numpy() if mode == "eval" else alone
         moments, shown = self.live.drawings
-        steps, (variance, mean) = np.arange(batches + 1), zip(*running)
-        moments.update((steps, variance), (steps, mean), (np.arange(1, batches + 1).repeat(2), seen))
+        steps, (variance, mean), (own_variance, own_mean) = np.arange(batches + 1), zip(*running), zip(*own) if own else ((), ())
+        moments.update((steps, variance), (steps, mean), (steps[1:], own_variance), (steps[1:], own_mean))
         shown.update(density(output), density(alone))
         rows = {
             "running averages": (mean[-1], variance[-1]),
@@ -328,8 +328,8 @@ class MapExplorer(Sliders):
             Lines, title="The chosen network", xlabel="epoch", ylabel="train error", labels=names, xlim=(1, epochs), ylim=(0, 1.02)
         )
         choices = {"norm": names, "epoch": range(1, epochs + 1), "lr": self.lr, "gain": self.gain}
-        middle = {"lr": self.lr[len(self.lr) // 2], "gain": self.gain[len(self.gain) // 2]}
-        super().__init__(*two_panels(left, right), {"norm": names[-1], "epoch": epochs, **middle}, choices)
+        cell = {"lr": self.lr[len(self.lr) // 3], "gain": self.gain[len(self.gain) // 2]}
+        super().__init__(*two_panels(left, right), {"norm": names[-1], "epoch": epochs, **cell}, choices)
 
     def draw(self, norm, epoch, lr, gain):
         maps, curves = self.live.drawings
@@ -337,12 +337,16 @@ class MapExplorer(Sliders):
         cell = self.lr.index(lr), self.gain.index(gain)
         lost = ~np.isfinite(history.loss[:epoch]).all(0)
         said = maps.update(np.where(lost, np.nan, 1 - history.train_error[epoch - 1]), lost, cell)
-        errors = {name: one.train_error[:epoch, cell[0], cell[1]] for name, one in self.histories.items()}
+        errors = {}
+        for name, one in self.histories.items():
+            alive = np.isfinite(one.loss[:epoch, *cell])
+            errors[name] = np.where(alive, one.train_error[:epoch, *cell], np.nan)
         curves.update(*((np.arange(1, epoch + 1), error) for error in errors.values()))
-        last = " ".join(f"{name}: train error {error[-1]:.0%}." for name, error in errors.items())
-        rows = "".join(f"<tr><th>{name}</th><td>{error[-1]:.0%}</td></tr>" for name, error in errors.items())
+        last = {name: "diverged" if np.isnan(error[-1]) else f"{error[-1]:.0%}" for name, error in errors.items()}
+        rows = "".join(f"<tr><th>{name}</th><td>{error}</td></tr>" for name, error in last.items())
         table = f"<table><tr><th>norm</th><th>train error</th></tr>{rows}</table>"
-        return table, f"norm {norm}, epoch {epoch}: {said} At learning rate {lr:.2g}, gain {gain:.2g}: {last}"
+        ends = ", ".join(f"{name} {error}" for name, error in last.items())
+        return table, f"norm {norm}, epoch {epoch}: {said} Train error at learning rate {lr:.2g}, gain {gain:.2g}: {ends}."
 
 
 def density(values):

@@ -53,8 +53,8 @@ class Drawing:
 
     def edge_marks(self, marker, height):
         """Marks at the top (height 1) or bottom (0) edge of the Axes, for layers whose value has no place on the scale."""
-        style = {"color": LOST, "ms": 5, "clip_on": False, "zorder": 5, "transform": self.ax.get_xaxis_transform()}
-        return self.moving(self.ax.plot([], [], marker, **style)[0])
+        place = {"clip_on": False, "zorder": 5, "in_layout": False, "transform": self.ax.get_xaxis_transform()}
+        return self.moving(self.ax.plot([], [], marker, color=LOST, ms=5, **place)[0])
 
     def fit_layers(self, depth):
         """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
@@ -63,7 +63,7 @@ class Drawing:
     def legend(self, lines):
         """The lines' names, above the Axes, where they can hide nothing."""
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.3}
-        self.ax.legend(handles=lines, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.4, columnspacing=1.4)
+        self.ax.legend(handles=lines, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.2, columnspacing=1.0)
 
 
 class Curves(Drawing):
@@ -191,24 +191,34 @@ class Values(Drawing):
 class Lines(Drawing):
     """Curves over one horizontal axis, one per label. log: "x", "y", "xy" or "", the axes that are logarithmic.
 
-    dots: labels whose points are not joined. xlim, ylim: the axes' limits; None follows the data.
+    dots: each line has loose hollow points of its colour, too. xlim, ylim: the axes' limits; None follows the data.
     """
 
-    def __init__(self, ax, title, xlabel, ylabel, labels, log="", dots=(), xlim=None, ylim=None):
+    def __init__(self, ax, title, xlabel, ylabel, labels, log="", dots=False, xlim=None, ylim=None):
         super().__init__(ax, title, ylabel, xlabel)
         self.log, self.limits = log, (xlim, ylim)
         ax.set(**{f"{axis}scale": "log" for axis in log})
         ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        styles = [style | {"linestyle": "none"} if label in dots else style for label, style in zip(labels, STYLES)]
-        self.lines = [self.moving(ax.plot([], [], ms=3.5, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, styles)]
+        self.lines = [
+            self.moving(ax.plot([], [], ms=3.5, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, STYLES)
+        ]
+        loose = {"linestyle": "none", "markerfacecolor": "none"}
+        self.dots = [self.moving(ax.plot([], [], ms=3.5, **style | loose)[0]) for style in STYLES[: len(labels) * dots]]
+        self.lost = self.edge_marks("x", 1)
         self.legend(self.lines)
 
     def update(self, *points):
-        """Draws one pair of arrays (x, y) per label. What is not finite has no place in the picture: the sentence counts it."""
+        """Draws one pair of arrays (x, y) per label, and then one per label for the dots.
+
+        What is not finite has no place on the scale: a cross above it says where, and the sentence how often.
+        """
         points = [(np.asarray(x, float), np.asarray(y, float)) for x, y in points]
-        for line, (x, y) in zip(self.lines, points):
+        for line, (x, y) in zip([*self.lines, *self.dots], points):
             line.set_data(x, y)
-            line.set_markevery(1 if line.get_linestyle() == "None" else max(1, len(x) // 20))
+        for line, (x, _) in zip(self.lines, points):
+            line.set_markevery(max(1, len(x) // 20))
+        lost = np.concatenate([x[~np.isfinite(y)] for x, y in points])
+        self.lost.set_data(lost, np.ones(len(lost)))
         for name, values, limits in zip("xy", map(np.concatenate, zip(*points)), self.limits):
             values = values[np.isfinite(values) & ((values > 0) | (name not in self.log))]
             if limits is None and len(values):
@@ -266,7 +276,7 @@ class Map(Drawing):
             for column, text in enumerate(texts):
                 share = shares[row, column]
                 mark = "×" if diverged[row, column] else "?" if np.isnan(share) else f"{100 * share:.0f}"
-                text.set(text=mark, color="white" if np.nan_to_num(share) > 0.55 else "black")
+                text.set(text=mark, color="white" if np.nan_to_num(share) > 0.53 else "black")
         self.chosen.set_visible(chosen is not None)
         if chosen is not None:
             self.chosen.set_xy((chosen[1] - 0.5, chosen[0] - 0.5))

@@ -75,7 +75,8 @@ def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
 
     grad, x: (*stack, batch, width); gamma: (*stack, width); NumPy's or torch's arrays. Returns (*stack, batch, width) and
     twice (*stack, width). Through mean and var each example has a part in all the others' outputs; what the formula
-    subtracts is that part: it leaves a gradient with mean 0 and without a component along x. Ioffe & Szegedy 2015, section 3.
+    subtracts is that part: it leaves a gradient with mean 0 and, but for eps, without a component along x.
+    Ioffe & Szegedy 2015, section 3.
     """
     mean, var = batch_moments(x)
     std = ((var + eps) ** 0.5)[..., None, :]
@@ -166,7 +167,7 @@ class Residual(nn.Module):
     """x + scale * branch(x): the layer learns what to add to its input, not what to replace it with.
 
     `branch` is a list of layers that keep x's shape. `scale` is a number or a tensor of shape `stack`; a zero in it would
-    silence its branch for ever, so it is learned then. He et al. 2015, "Deep Residual Learning", eq. 1;
+    silence its branch for ever, so the whole tensor is learned then. He et al. 2015, "Deep Residual Learning", eq. 1;
     Bachlechner et al. 2020, "ReZero is All You Need", for the learned scale that starts at 0.
     """
 
@@ -200,7 +201,8 @@ def build(
     torch.nn.init.calculate_gain (sqrt(2), He's, for ReLU). The last Linear, which no activation follows, has gain 1.
     branch_scale: what a branch is multiplied by before it is added; 0 starts there and is learned.
     stack: leading dimensions, each entry a network of its own. `gain`, `branch_scale` and `seed` are then one for all or one
-    per network (shape `stack`), and network k equals the single network built with its gain, branch_scale and seed.
+    per network (shape `stack`), and network k equals the single network built with its gain, branch_scale and seed; only a 0
+    in branch_scale makes the scales of the whole stack learned.
 
     Raises ValueError, which names the argument, on anything else.
     He et al. 2015 (init: "Delving Deep into Rectifiers"; skips: "Deep Residual Learning"), He et al. 2016 ("Identity

@@ -210,7 +210,7 @@ def _again(job, executor):
     pool = isinstance(executor, ProcessPoolExecutor)
     with ProcessPoolExecutor(1, get_context("spawn")) if pool else nullcontext(executor) as second:
         try:
-            return second.submit(_train, *job).result()
+            return second.submit(_train, *job, attempt=2).result()
         except Exception as error:
             if not _died(error):
                 raise
@@ -222,11 +222,11 @@ def _died(error):
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
 
 
-def _train(settings, stack, arrays, threads, progress):
+def _train(settings, stack, arrays, threads, progress, attempt=1):
     """Builds and trains one stack: its last loss, train error and test error, and whether it diverged, each of shape stack.
 
     NumPy's arrays in and out, which travel between processes as plain bytes. With another number of threads, sums would be
-    rounded in another order.
+    rounded in another order. `attempt` makes the second try another call: Dask would answer the same one with the same failure.
     """
     torch.set_num_threads(threads)
     of_build = {name: value for name, value in settings.items() if name in signature(build).parameters}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers import check, compare
-from helpers.checks import EXERCISES, Mistake
+from helpers.checks import EXERCISES, Mistake, batch_norm_with
 
 MISTAKES = [(name, message) for name, exercise in EXERCISES.items() for message in exercise.mistakes]
 
@@ -37,7 +37,7 @@ def naive(x, gamma, beta, running_mean, running_var, training, eps=1e-5):
 
 def test_a_missing_eps_and_a_cancellation_are_named():
     right = EXERCISES["batch_norm"].answer
-    with pytest.raises(Mistake, match="add eps under the root"):
+    with pytest.raises(Mistake, match="eps = 1e-5 alone is left under the root"):
         check("batch_norm", lambda *a: naive(*a, eps=0.0))
     with pytest.raises(Mistake, match="loses all its digits"):
         check("batch_norm", naive)
@@ -47,6 +47,23 @@ def test_a_missing_eps_and_a_cancellation_are_named():
         check("batch_norm", lambda *a: (right(*a)[0], None, None))
     with pytest.raises(Mistake, match="return two things"):
         check("fold", lambda weight, *rest: weight)
+
+
+def test_of_two_mistakes_at_once_one_is_named():
+    both = {"momentum is the wrong way round": {"momentum": 0.9}, "under no_grad, or detached": {"graph": False}}
+    wrong = batch_norm_with(**both["momentum is the wrong way round"], **both["under no_grad, or detached"])
+    with pytest.raises(Mistake, match="|".join(both)):
+        check("batch_norm", wrong)
+    with pytest.raises(Mistake, match="keep the graph|unbiased variance"):
+        check("batch_norm", batch_norm_with(kept_graph=True, kept=0))
+
+
+def test_a_wrong_eps_is_told_with_digits_enough_to_see_it():
+    def keras(x, gamma, beta, running_mean, running_var, training):
+        return naive(x, gamma, beta, running_mean, running_var, training, eps=1e-3)
+
+    with pytest.raises(Mistake, match=r"one entry should be (\S+), got (?!\1$)"):
+        check("batch_norm", keras)
 
 
 def test_an_unknown_mistake_gets_an_example():
@@ -92,11 +109,19 @@ def test_a_mistake_shows_one_line_in_a_notebook():
 
 @pytest.mark.parametrize(
     ("prediction", "said"),
-    [(..., "did not write"), (None, "did not write"), (1.0, "Close"), (100, "a factor of 1e+02"), ("a lot", "a lot"), (0, "0")],
+    [(..., "did not write"), (None, "did not write"), (1.1, "Close"), (100, "a factor of 1e+02"), ("a lot", "a lot"), (0, "0")],
 )
 def test_a_prediction_is_set_beside_the_measurement(prediction, said, capsys):
     compare(prediction, 1.0)
     assert said in capsys.readouterr().out
+
+
+def test_a_prediction_in_percent_is_judged_by_points(capsys):
+    compare(95, 37.0, " %")
+    compare(36, 37.0, " %")
+    compare(0, 37.0, " %")
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("Measured: 37 %. ")[1] for line in said] == ["Off by 58 points.", "Close.", "Off by 37 points."]
 
 
 def test_a_prediction_of_zero_measured_zero(capsys):

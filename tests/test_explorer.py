@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from traitlets import TraitError
 
-from helpers import Explorer
+from helpers import AveragesExplorer, Explorer, MapExplorer
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
+from helpers.training import History
 
 SIZE = (840, 340)
 ENDS = {"depth": (1, 200), "gain": (0, 4), "width": (1, 256)}
@@ -260,3 +261,116 @@ def test_a_notebook_stores_the_widget_and_a_picture():
     assert base64.b64decode(data["image/png"]) == explorer.png
     assert pixels(explorer.png).shape == (*SIZE[::-1], 3)
     assert data["text/plain"] == metadata["image/png"]["alt"] == explorer.alt
+
+
+# --- with a norm --------------------------------------------------------------------------------------------------------------
+
+NORMED = {"norm": ("none", "batch", "layer"), "batch": (2, 256), "gamma": (0.0, 3.0), "beta": (-3.0, 3.0)}
+
+
+def test_a_setting_that_is_not_given_has_no_control(explorer):
+    assert not {*NORMED} & {*explorer.controls}
+    assert [*Explorer(norm="batch", gamma=1.0).controls][5:] == ["norm", "gamma"]
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"norm": "group"}, "norm must be one of 'none', 'batch', 'layer', got 'group'"),
+        ({"batch": 1}, "batch must be an integer from 2 to 256, got 1"),
+        ({"gamma": -1.0}, "gamma must be a finite number from 0 to 3, got -1.0"),
+        ({"beta": 4}, "beta must be a finite number from -3 to 3, got 4"),
+    ],
+    ids=str,
+)
+def test_a_norms_setting_that_is_not_allowed_is_named(rejects, bad, message):
+    rejects(lambda: Explorer(**bad), message)
+
+
+def test_states_with_a_norm_are_drawn(subtests):
+    explorer = Explorer(norm="batch", batch=256, gamma=1.0, beta=0.0)
+    chance = random.Random(0)
+    extremes = [dict(zip(NORMED, values)) for values in product(*NORMED.values())]
+    for state in chance.sample(extremes, 16) + [dict(zip(NORMED, (norm, 64, 1.0, 0.0))) for norm in NORMED["norm"]]:
+        state |= random_state(chance)
+        with subtests.test(**state):
+            explorer.set(**state)
+            assert empty_panels(explorer) == []
+
+
+def test_gamma_beta_batch_and_norm_reach_the_network():
+    looked = Explorer(norm="batch", batch=8, gamma=2.0, beta=-1.0, depth=3, width=16)
+    seen = looked.look("float32", 8, 2.0, -1.0, norm="batch", depth=3, width=16, gain=1.0, activation="relu")
+    np.testing.assert_allclose(seen.pre_mean, -1, atol=1e-5)
+    np.testing.assert_allclose(seen.pre_std, 2, rtol=1e-3)
+    assert (seen.counts.sum(-1) == 8 * 16).all()
+    alts = {looked.alt}
+    for change in {"norm": "layer"}, {"batch": 9}, {"gamma": 1.0}, {"beta": 0.0}:
+        looked.set(**change)
+        alts.add(looked.png)
+    assert len(alts) == 5
+
+
+# --- running averages ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def averages():
+    return AveragesExplorer()
+
+
+def test_running_averages_approach_the_moments_of_all_digits(averages):
+    def distance(batches):
+        averages.set(mode="eval", batches=batches, batch=64, momentum=0.1)
+        told = re.findall(r"running (?:mean|variance) (?:is )?(-?[\d.]+) \((?:of all training digits )?(-?[\d.]+)\)", averages.alt)
+        assert len(told) == 2, averages.alt
+        return max(abs(float(running) - float(whole)) for running, whole in told)
+
+    assert distance(0) > 0.5
+    assert distance(100) < 0.25
+
+
+def test_in_train_mode_the_output_is_normalized_whatever_was_seen(averages):
+    for batches in 0, 100:
+        averages.set(mode="train", batches=batches)
+        assert "mean 0.00 and variance 1.00" in averages.alt.replace("-0.00", "0.00")
+    averages.set(mode="eval", batches=0)
+    assert "mean 0.00 and variance 1.00" not in averages.alt
+
+
+def test_every_state_of_the_averages_is_drawn(averages, subtests):
+    for mode, batches, batch, momentum in product(("train", "eval"), (0, 1, 100), (2, 256), (0.01, 1.0)):
+        with subtests.test(mode=mode, batches=batches, batch=batch, momentum=momentum):
+            averages.set(mode=mode, batches=batches, batch=batch, momentum=momentum)
+            assert empty_panels(averages) == []
+
+
+def test_a_setting_of_the_averages_that_is_not_allowed_is_named(rejects):
+    rejects(lambda: AveragesExplorer(momentum=0), "momentum must be a finite number from 0.01 to 1, got 0")
+    rejects(lambda: AveragesExplorer(mode="test"), "mode must be one of 'train', 'eval', got 'test'")
+
+
+# --- the map ------------------------------------------------------------------------------------------------------------------
+
+
+def history(fill):
+    errors = np.full((3, 2, 4), fill)
+    errors[:, 1, 3] = 1.0
+    loss = np.where(errors == 1, np.nan, errors)
+    return History(loss, errors, errors, ~np.isfinite(loss).all(0))
+
+
+def test_the_map_shows_the_chosen_epoch_norm_and_cell():
+    explorer = MapExplorer({"none": history(0.5), "batch": history(0.02)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4])
+    assert [*explorer.controls] == ["norm", "epoch", "lr", "gain"]
+    assert explorer.alt.startswith("norm batch, epoch 3: 7 of 8 cells are over 90 %, 1 diverged (×).")
+    assert "Train error at learning rate 0.01, gain 2: none 50%, batch 2%." in explorer.alt
+    frames = {explorer.png}
+    for change in {"epoch": 1}, {"norm": "none"}, {"lr": 0.1}, {"gain": 4.0}:
+        explorer.set(**change)
+        frames.add(explorer.png)
+        assert empty_panels(explorer) == []
+    assert len(frames) == 5
+    assert "none diverged, batch diverged" in explorer.alt
+    with pytest.raises(ValueError, match="epoch must be one of 1, 2, 3, got 4"):
+        explorer.set(epoch=4)

@@ -1,6 +1,7 @@
 """What the tests in a browser share: the course opened in a JupyterLab, with every cell of lesson 02 run once."""
 
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,14 @@ def course(browser, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def lesson(browser, course):
-    """The page of lesson 02 after "Run All Cells". page.complaints: what the page and its console found wrong."""
+    """The page of lesson 02 after "Run All Cells"."""
+    with opened(browser, course, LESSON) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser, course, name):
+    """A page with a notebook after "Run All Cells". page.complaints: what the page and its console found wrong."""
     url = course[1]
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.set_default_timeout(30 * lab.SECOND)
@@ -42,9 +50,9 @@ def lesson(browser, course):
     page.on(
         "request", lambda request: foreign(request.url, url) and page.complaints.append(f"asked for {request.url[:200]}")
     )
-    lab.open_notebook(page, url, f"notebooks/{LESSON}")
+    lab.open_notebook(page, url, f"notebooks/{name}")
     lab.run_all(page)
-    page.locator(".explorer img").wait_for()
+    page.locator(".explorer img").first.wait_for()
     yield page
     page.close()
 

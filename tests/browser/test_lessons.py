@@ -1,0 +1,59 @@
+"""The later lessons in a real JupyterLab: every cell runs, and each explorer has names, moves by keyboard, and resets."""
+
+import pytest
+
+from . import lab
+from .conftest import opened
+from .test_explorer import errors
+
+EXPLORERS = {
+    "03_batch_norm.ipynb": [
+        ["depth", "gain", "width", "activation", "dtype", "norm", "batch", "gamma", "beta"],
+        ["mode", "batches", "batch", "momentum"],
+    ],
+    "04_what_batch_norm_buys.ipynb": [["norm", "epoch", "lr", "gain"]],
+}
+MENUS = ("activation", "dtype", "norm", "mode")
+
+
+@pytest.fixture(scope="module", params=EXPLORERS)
+def lesson(request, browser, course):
+    """The page of a lesson after "Run All Cells", and the names of each explorer's controls."""
+    with opened(browser, course, request.param) as page:
+        page.name = request.param
+        yield page
+
+
+def control(explorer, name):
+    return explorer.get_by_role("combobox" if name in MENUS else "slider", name=name, exact=True)
+
+
+def wait_until(explorer, relation, src):
+    """Waits until the explorer's picture is, or is no longer, the one with this address."""
+    condition = f"([explorer, src]) => explorer.querySelector('img').src {relation} src"
+    explorer.page.wait_for_function(condition, arg=[explorer.element_handle(), src])
+
+
+def test_every_cell_runs_without_an_error(lesson, course):
+    notebook = lab.save(lesson, course[0] / "notebooks" / lesson.name)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert errors(lesson) == []
+    assert lesson.complaints == []
+
+
+def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_other(lesson):
+    explorers = lesson.locator(".explorer").all()
+    assert len(explorers) == len(EXPLORERS[lesson.name])
+    for explorer, names in zip(explorers, EXPLORERS[lesson.name]):
+        explorer.scroll_into_view_if_needed()
+        others = [other.locator("img").get_attribute("src") for other in explorers if other is not explorer]
+        first = explorer.locator("img").get_attribute("src")
+        for name in names:
+            assert control(explorer, name).count() == 1, name
+            control(explorer, name).press("End" if name == "activation" else "Home")
+            wait_until(explorer, "!==", first)
+            explorer.get_by_role("button", name="reset").click()
+            wait_until(explorer, "===", first)
+        assert others == [other.locator("img").get_attribute("src") for other in explorers if other is not explorer]
+    assert lesson.complaints == []

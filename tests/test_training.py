@@ -1,0 +1,463 @@
+"""Training: fit next to a loop by hand, a stack next to its networks, a sweep next to a loop and on workers."""
+
+import math
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+
+import dask
+import numpy as np
+import pytest
+import torch
+from distributed import Client, LocalCluster
+from torch import nn
+
+from helpers import build, cross_entropy, digits, error, fit, predict, sweep, training
+from helpers.datasets import Split
+
+NAN, INF = float("nan"), float("inf")
+SIZES = {"depth": 2, "width": 16, "inputs": 64, "classes": 10}
+fit = partial(fit, progress=False)
+sweep = partial(sweep, progress=False)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return digits()
+
+
+def columns(found):
+    """The numbers of a History or a Sweep, by name."""
+    return {name: value for name, value in vars(found).items() if isinstance(value, np.ndarray)}
+
+
+def assert_same(one, other):
+    """Bit for bit."""
+    for name, value in columns(one).items():
+        np.testing.assert_array_equal(value, columns(other)[name], err_msg=name, strict=True)
+
+
+def same_weights(one, other):
+    return all(torch.equal(*pair) for pair in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+# --- one network -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_small_network_learns_the_digits(data):
+    history = fit(build(**SIZES), data, lr=0.1, epochs=5, batch=50)
+    assert history.loss[-1] < history.loss[0] / 4
+    assert history.train_error[-1] < 0.05
+    assert history.test_error[-1] < 0.1
+
+
+def by_hand(net, data, lr, epochs, batch, momentum, schedule, seed):
+    """Stochastic gradient descent with nothing but torch's gradients: each epoch's loss and errors."""
+    velocities = [torch.zeros_like(value) for value in net.parameters()]
+    generator, steps, rows = torch.Generator().manual_seed(seed), len(data.x) // batch, []
+    for epoch in range(epochs):
+        order, losses = torch.randperm(len(data.x), generator=generator), []
+        for step in range(steps):
+            chosen = order[step * batch:(step + 1) * batch]
+            done = (epoch * steps + step) / (epochs * steps)
+            rate = lr * (1 + math.cos(math.pi * done)) / 2 if schedule == "cosine" else lr
+            losses.append(nn.functional.cross_entropy(net.train()(data.x[chosen]), data.y[chosen]))
+            gradients = torch.autograd.grad(losses[-1], list(net.parameters()))
+            with torch.no_grad():
+                for value, velocity, gradient in zip(net.parameters(), velocities, gradients):
+                    velocity.mul_(momentum).add_(gradient)
+                    value -= rate * velocity
+        net.eval()
+        errors = [(net(x).argmax(-1) != y).double().mean().item() for x, y in (data[:2], data[2:])]
+        rows.append([sum(losses).item() / steps, *errors])
+    return np.transpose(rows)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_fit_equals_a_loop_by_hand(data, norm, schedule, momentum):
+    exact = Split(*(part.double() if part.is_floating_point() else part for part in data))
+    nets = [build(**SIZES, norm=norm, seed=3).double() for _ in range(2)]
+    settings = {"lr": 2**-4, "epochs": 3, "momentum": momentum, "schedule": schedule, "seed": 7}
+    settings["batch"] = 400  # an epoch leaves 300 of the 1500 examples out
+    history = fit(nets[0], exact, **settings)
+    loss, train_error, test_error = by_hand(nets[1], exact, **settings)
+    np.testing.assert_allclose(history.loss, loss, rtol=1e-6)
+    np.testing.assert_allclose(history.train_error, train_error, atol=1e-6)
+    np.testing.assert_allclose(history.test_error, test_error, atol=1e-6)
+    for one, other in zip(nets[0].state_dict().values(), nets[1].state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_history_whatever_the_global_random_state(data):
+    runs, states = [], []
+    for outside in 1, 2:
+        torch.manual_seed(outside)
+        np.random.seed(outside)
+        states = torch.get_rng_state(), np.random.get_state()[1].copy()
+        runs.append(fit(build(**SIZES), data, lr=0.1, epochs=2, batch=100, seed=5))
+        assert torch.equal(torch.get_rng_state(), states[0])
+        assert np.array_equal(np.random.get_state()[1], states[1])
+    assert_same(*runs)
+
+
+def test_another_seed_gives_another_history(data):
+    one, other = (fit(build(**SIZES), data, lr=0.1, epochs=1, batch=100, seed=seed) for seed in (5, 6))
+    assert one.loss != other.loss
+
+
+# --- a stack of networks ---------------------------------------------------------------------------------------------------
+
+
+def test_each_network_of_a_stack_ends_as_it_does_alone_to_three_decimals(data):
+    gains, lrs = torch.linspace(0.5, 2.5, 8), torch.logspace(-2.5, -1, 8)
+    stack = fit(build(**SIZES, gain=gains, stack=(8,)), data, lr=lrs, epochs=2, batch=100)
+    for k in range(8):
+        alone = fit(build(**SIZES, gain=gains[k].item()), data, lr=lrs[k].item(), epochs=2, batch=100)
+        for name in "loss", "train_error", "test_error":
+            np.testing.assert_allclose(getattr(stack, name)[:, k], getattr(alone, name), rtol=0, atol=5e-4)
+
+
+# So few epochs that 64 trainings take seconds; by then many without batch norm have diverged and some with it have learned.
+@pytest.mark.parametrize("norm, epochs", [("none", 2), ("batch", 3)])
+def test_the_verdicts_of_a_map_of_64_networks_are_those_of_the_64_alone(data, norm, epochs):
+    gains, lrs = (np.logspace(-1, 1, 8) * 2**0.5).tolist(), np.logspace(-3, 0.5, 8).tolist()
+    net = {"depth": 10, "width": 32, "norm": norm}
+    run = {"batch": 64, "epochs": epochs, "schedule": "constant"}
+    found = sweep({"gain": gains, "lr": lrs}, data, **net, **run)
+    alone = [[fit(build(**SIZES | net, gain=gain), data, lr=lr, **run) for lr in lrs] for gain in gains]
+    learned = np.array([[history.train_error[-1] < 0.1 for history in row] for row in alone])
+    diverged = np.array([[history.diverged for history in row] for row in alone])
+    assert (learned | diverged).any() and not (learned | diverged).all()
+    assert ((found.train_error < 0.1) == learned).sum() >= 60
+    assert (found.diverged == diverged).sum() >= 60
+
+
+def test_a_network_that_diverges_is_recorded_and_the_others_do_not_notice(data):
+    nets = [build(**SIZES, stack=(3,), norm="batch", seed=[0, 1, 2]) for _ in range(2)]
+    wild, tame = (fit(net, data, lr=[0.1, lr, 0.2], epochs=2, batch=100) for net, lr in zip(nets, (1e38, 0.1)))
+    assert wild.diverged.tolist() == [False, True, False]
+    assert not np.isfinite(wild.loss[-1, 1])
+    assert wild.train_error[-1, 1] == wild.test_error[-1, 1] == 1
+    assert not tame.diverged.any()
+    others = [0, 2]
+    for name in "loss", "train_error", "test_error":
+        np.testing.assert_array_equal(getattr(wild, name)[:, others], getattr(tame, name)[:, others])
+    for one, other in zip(nets[0].parameters(), nets[1].parameters()):
+        assert torch.equal(one[others], other[others])
+
+
+def test_each_network_of_a_stack_has_the_cross_entropy_that_torch_gives_it(y):
+    scores = torch.randn(2, 3, 32, 4, generator=torch.Generator().manual_seed(0))
+    losses = cross_entropy(scores, y)
+    assert losses.shape == (2, 3)
+    for k in np.ndindex(2, 3):
+        torch.testing.assert_close(losses[k], nn.functional.cross_entropy(scores[k], y))
+
+
+# --- interrupts, looking on, the bar ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [1, 3])
+def test_an_interrupt_keeps_the_finished_epochs(data, last):
+    def watch(history):
+        if history.epochs == last:
+            raise KeyboardInterrupt
+
+    run = partial(fit, data=data, lr=0.1, epochs=5, batch=100)
+    stopped, whole = run(build(**SIZES), watch=watch), run(build(**SIZES))
+    assert stopped.stopped and not whole.stopped
+    assert stopped.epochs == last
+    np.testing.assert_array_equal(stopped.loss, whole.loss[:last])
+    np.testing.assert_array_equal(stopped.test_error, whole.test_error[:last])
+
+
+@pytest.mark.parametrize("stack", [(), (3,), (2, 3)], ids=str)
+def test_an_interrupt_within_the_first_epoch_leaves_an_empty_history(data, stack):
+    def interrupt(net, x):
+        if net.training:
+            raise KeyboardInterrupt
+
+    net = build(**SIZES, stack=stack)
+    net.register_forward_pre_hook(interrupt)
+    history = fit(net, data, lr=0.1, epochs=5, batch=100)
+    assert history.stopped
+    assert history.epochs == 0
+    assert history.loss.shape == history.train_error.shape == history.test_error.shape == (0, *stack)
+    assert history.diverged.shape == stack
+    assert not history.diverged.any()
+
+
+def test_watch_sees_one_epoch_more_each_time(data):
+    seen = []
+    history = fit(build(**SIZES), data, lr=0.1, epochs=3, batch=100, watch=seen.append)
+    assert [one.epochs for one in seen] == [1, 2, 3]
+    assert_same(seen[-1], history)
+
+
+@pytest.mark.parametrize("progress, silenced, written", [(True, False, True), (False, False, False), (True, True, False)])
+def test_the_bar_of_a_run_of_over_a_second_is_written_unless_it_is_silenced(
+    data, capsys, monkeypatch, progress, silenced, written
+):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if silenced:
+        monkeypatch.setenv("TQDM_DISABLE", "1")
+
+    def watch(history):
+        time.sleep(1.1 if history.epochs == 1 else 0)
+
+    fit(build(**SIZES), data, lr=0.1, epochs=2, batch=100, progress=progress, watch=watch)
+    output = capsys.readouterr()
+    assert bool(output.err) == written
+    assert not output.out
+
+
+# --- predictions -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_fit_leaves_the_network_in_train_mode(data, training):
+    net = build(**SIZES, norm="batch").train(training)
+    fit(net, data, lr=0.1, epochs=1, batch=100)
+    assert all(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_predict_and_error_answer_in_eval_mode_and_leave_the_mode_and_the_averages_as_they_were(data, training):
+    net = build(**SIZES, norm="batch").train(training)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    scores, wrong = predict(net, data.x), error(net, data.x, data.y)
+    assert all(module.training == training for module in net.modules())
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert not scores.requires_grad
+    assert torch.equal(scores, net.eval()(data.x))
+    assert wrong.item() == pytest.approx((scores.argmax(-1) != data.y).double().mean().item())
+
+
+def test_predict_leaves_the_mode_as_it_was_when_the_network_raises(data):
+    net = build(**SIZES)
+    with pytest.raises(ValueError):
+        predict(net, data.x[:, :3])
+    assert net.training
+
+
+def test_a_nan_is_a_wrong_answer():
+    scores = torch.tensor([[0.0, 1.0], [0.0, NAN], [NAN, 1.0], [NAN, NAN]])
+    y = torch.tensor([1, 1, 1, 0])
+    assert error(nn.Identity(), scores, y) == 0.75
+    assert error(nn.Identity(), torch.stack([scores, torch.zeros(4, 2)]), y).tolist() == [0.75, 0.75]
+
+
+# --- what fit rejects ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, value, allowed", [
+    *[("lr", value, "a finite number from 0 up") for value in (-0.1, NAN, INF, "fast", None)],
+    *[("epochs", value, "an integer from 1 to 100000") for value in (0, -1, 2.5, True)],
+    *[("batch", value, "an integer from 1 to 1500") for value in (0, 1501, 64.0)],
+    *[("momentum", value, "a finite number from 0 to 1") for value in (2, -0.1, NAN)],
+    *[("schedule", value, "one of 'cosine', 'constant'") for value in ("linear", None)],
+    *[("seed", value, "an integer from 0 to 9223372036854775807") for value in (-1, 0.5, None)],
+])
+def test_fit_names_a_bad_argument_and_trains_nothing(rejects, data, name, value, allowed):
+    net = build(**SIZES, norm="batch")
+    settings = {"lr": 0.1, "epochs": 1, "batch": 100} | {name: value}
+    rejects(lambda: fit(net, data, **settings), f"{name} must be {allowed}, got {value!r}")
+    assert same_weights(net, build(**SIZES, norm="batch"))
+
+
+def test_fit_names_learning_rates_that_are_not_of_the_stacks_shape(rejects, data):
+    allowed = "lr must be a number or have the stack's shape (3,), got shape (2,)"
+    rejects(lambda: fit(build(**SIZES, stack=(3,)), data, lr=[0.1, 0.2], epochs=1, batch=100), allowed)
+
+
+# --- a grid of networks ----------------------------------------------------------------------------------------------------
+
+SMALL = {"depth": 2, "width": 8, "epochs": 1, "batch": 100, "lr": 0.1}
+
+
+def test_a_sweep_equals_a_loop_over_its_grid_whatever_the_order_of_its_axes(data):
+    grid = {"lr": [0.03, 0.1, 0.3], "norm": ["none", "batch"], "seed": [5, 0], "depth": [2, 1], "gain": [1.0, 2.0]}
+    grid |= {"batch": [60, 80]}
+    found = sweep(grid, data, width=8, epochs=1, momentum=0.5, schedule="constant")
+    assert list(found.grid.items()) == list(grid.items())
+    assert all(column.shape == (3, 2, 2, 2, 2, 2) for column in columns(found).values())
+    for place in np.ndindex(found.loss.shape):
+        lr, norm, seed, depth, gain, batch = (values[k] for k, values in zip(place, grid.values()))
+        net = build(depth, 8, inputs=64, classes=10, norm=norm, gain=gain, seed=seed)
+        alone = fit(net, data, lr=lr, epochs=1, batch=batch, momentum=0.5, schedule="constant")
+        for name in "loss", "train_error", "test_error":
+            assert getattr(found, name)[place] == pytest.approx(getattr(alone, name)[-1], abs=5e-3), f"{name} at {place}"
+
+
+def test_a_sweep_takes_arrays_and_the_activations_own_gain(data):
+    run = {"width": 8, "epochs": 1, "batch": 100}
+    found = sweep({"lr": np.array([0.1, 0.2]), "gain": [None, 1.0], "depth": range(1, 3)}, data, **run)
+    assert found.grid == {"lr": [0.1, 0.2], "gain": [None, 1.0], "depth": [1, 2]}
+    own = sweep({"lr": [0.1, 0.2], "gain": [2**0.5, 1.0], "depth": [1, 2]}, data, **run)
+    np.testing.assert_allclose(found.loss, own.loss, rtol=1e-3)
+
+
+def test_a_sweep_has_the_diverged_where_they_are(data):
+    found = sweep({"lr": [0.1, 1e38], "depth": [1, 2]}, data, width=8, epochs=1, batch=100)
+    assert found.diverged.tolist() == [[False, False], [True, True]]
+    assert not found.failed.any()
+
+
+# --- a grid on workers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Dask with two worker processes. It gives a task up at its worker's first death, not at the fourth, as usual."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
+        Client(workers) as client,
+    ):
+        yield client.get_executor()
+
+
+@pytest.fixture(params=["pool", "cluster"])
+def executor(request):
+    """An executor with two worker processes."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def frail():
+    """A process pool with one worker, of the test's own: once that worker has died, the pool does not work any more."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        yield pool
+
+
+class Deadly:
+    """An entry of a grid that ends the first `deaths` worker processes it comes to; later ones find "relu" in its place."""
+
+    def __init__(self, folder, deaths):
+        self.folder, self.deaths = folder, deaths
+
+    def __reduce__(self):
+        return arrive, (self.folder, self.deaths, os.getpid())
+
+
+def arrive(folder, deaths, home):
+    """What a Deadly from the process `home` is unpickled to; it notes down each death in `folder`."""
+    if os.getpid() == home:
+        return Deadly(folder, deaths)
+    if len(list(folder.iterdir())) < deaths:
+        (folder / str(os.getpid())).touch()
+        os._exit(1)
+    return "relu"
+
+
+def test_workers_give_the_same_answer_bit_for_bit(data, executor):
+    grid = {"skip": [False, True], "gain": [1.0, 2.0, 3.0], "norm": ["none", "batch"]}
+    assert_same(sweep(grid, data, executor=executor, **SMALL), sweep(grid, data, **SMALL))
+
+
+@pytest.mark.parametrize("name", ["frail", "cluster"])
+def test_a_worker_that_dies_once_changes_nothing(data, name, request, tmp_path):
+    executor = request.getfixturevalue(name)
+    found = sweep({"activation": [Deadly(tmp_path, 1), "tanh"], "seed": [0, 1]}, data, executor=executor, **SMALL)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_same(found, sweep({"activation": ["relu", "tanh"], "seed": [0, 1]}, data, **SMALL))
+
+
+def test_a_part_whose_worker_dies_twice_is_marked_as_failed_and_the_others_are_right(data, frail, tmp_path):
+    found = sweep({"seed": [0, 1], "activation": [Deadly(tmp_path, 2), "tanh"]}, data, executor=frail, **SMALL)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert found.failed.tolist() == [[True, False], [True, False]]
+    alone = sweep({"seed": [0, 1]}, data, activation="tanh", **SMALL)
+    for name in "loss", "train_error", "test_error":
+        assert np.isnan(getattr(found, name)[:, 0]).all()
+        np.testing.assert_array_equal(getattr(found, name)[:, 1], getattr(alone, name))
+    assert not found.diverged.any()
+
+
+def test_a_bad_value_in_a_worker_is_named_to_the_caller(rejects, data, executor):
+    message = "momentum must be a finite number from 0 to 1, got 2.0"
+    rejects(lambda: sweep({"momentum": [0.5, 2.0]}, data, executor=executor, **SMALL), message)
+
+
+# --- a sweep that is interrupted -------------------------------------------------------------------------------------------
+
+
+def assert_kept(found, whole, kept):
+    """`found` has the `kept` cells of `whole`, and the others are NaN, though not failed."""
+    for name in "loss", "train_error", "test_error":
+        np.testing.assert_array_equal(getattr(found, name), np.where(kept, getattr(whole, name), NAN))
+    assert not found.failed.any()
+    assert not found.diverged.any()
+
+
+def test_an_interrupt_keeps_the_parts_that_are_done(data, monkeypatch):
+    grid = {"seed": [0, 1], "activation": ["relu", "tanh", "linear"]}
+    whole, steps = sweep(grid, data, **SMALL), iter(range(20))  # a part has 15 steps
+
+    def interrupted(*arguments):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return cross_entropy(*arguments)
+
+    monkeypatch.setattr(training, "cross_entropy", interrupted)
+    assert_kept(sweep(grid, data, **SMALL), whole, kept=[True, False, False])
+
+
+def test_an_interrupt_keeps_the_parts_that_workers_have_done(data, monkeypatch, pool):
+    grid = {"seed": [0, 1], "activation": ["relu", "tanh", "linear"]}
+
+    def interrupted(futures):
+        for done, future in enumerate(as_completed(futures)):
+            if done == 2:
+                raise KeyboardInterrupt
+            yield future
+
+    monkeypatch.setattr(training, "as_completed", interrupted)
+    found = sweep(grid, data, executor=pool, **SMALL)
+    kept = np.isfinite(found.loss)
+    assert kept.sum() == 4
+    assert_kept(found, sweep(grid, data, **SMALL), kept)
+
+
+# --- what sweep rejects ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grid, fixed, unknown", [
+    ({"deep": [1]}, {}, "deep"), ({"lr": [0.1]}, {"deep": 1}, "deep"),
+    ({"stack": [1]}, {}, "stack"), ({"lr": [0.1]}, {"watch": 1}, "watch"),
+])
+def test_sweep_names_an_argument_that_neither_build_nor_fit_has(data, grid, fixed, unknown):
+    message = rf"^grid and fixed arguments must be one of .*'depth', .*'lr', .*, got '{unknown}'$"
+    with pytest.raises(ValueError, match=message):
+        sweep(grid, data, **fixed)
+
+
+@pytest.mark.parametrize("values", [[], (), "relu", 0.1, None, range(0)])
+def test_sweep_names_an_axis_that_is_no_list_of_values(rejects, data, values):
+    message = f"grid['lr'] must be a list of values, and lr not fixed as well, got {values!r}"
+    rejects(lambda: sweep({"lr": values}, data, width=8), message)
+
+
+def test_sweep_names_an_argument_that_is_in_the_grid_and_fixed(rejects, data):
+    message = "grid['lr'] must be a list of values, and lr not fixed as well, got [0.1]"
+    rejects(lambda: sweep({"lr": [0.1]}, data, lr=0.1), message)
+
+
+@pytest.mark.parametrize("name, value, allowed", [
+    ("lr", -1.0, "a finite number from 0 up"), ("gain", NAN, "a finite number from 0 up"),
+    ("depth", 0, "an integer from 1 to 2000"),
+    ("norm", "bacth", "one of 'none', 'batch', 'layer'"), ("batch", 2000, "an integer from 1 to 1500"),
+])
+def test_sweep_names_a_bad_value(rejects, data, name, value, allowed):
+    fixed = {key: value for key, value in SMALL.items() if key != name}
+    rejects(lambda: sweep({name: [value]}, data, **fixed), f"{name} must be {allowed}, got {value!r}")
