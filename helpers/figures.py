@@ -239,6 +239,8 @@ class Lines(Drawing):
 
 def outwards(low, high, log=False):
     """Round limits about low and high: the nearest powers of ten if log, else the nearest tenths of a round span."""
+    if low == high and not log:
+        return low - 0.5, high + 0.5
     if log:
         return 10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(high) + 1e-9)
     unit = 10.0 ** np.floor(np.log10(max(high - low, 1e-12)))

@@ -3,7 +3,6 @@
 import itertools
 import math
 import os
-from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -148,17 +147,19 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
 
     What can be stacked (gain, lr, seed) trains as one stack. The rest, such as different depths, runs one after the other, or
     side by side on `executor`, any concurrent.futures.Executor: a ProcessPoolExecutor or, on many machines,
-    dask.distributed.Client(...).get_executor(). The answers are the same. A part whose worker dies is tried once more; if
-    that dies too, its cells are NaN and marked as failed, and the sweep goes on. An interrupt ends it and keeps what is done.
+    dask.distributed.Client(...).get_executor(pure=False). The answers are the same. A part whose worker dies is tried once
+    more; if that dies too, its cells are NaN and marked as failed, and the sweep goes on. (A process pool never recovers from
+    a death: what it had left runs one after the other, each part in a process of its own.) An interrupt ends the sweep and
+    keeps what is done.
     Raises ValueError on a name that neither function knows, or a bad value.
     """
     known = {*signature(build).parameters, *signature(fit).parameters} - {"stack", "net", "data", "progress", "watch"}
     for name in [*grid, *fixed]:
         choice("grid and fixed arguments", name, tuple(sorted(known)))
     for name, values in grid.items():
-        if name in fixed or not isinstance(values, Iterable) or isinstance(values, str) or len(list(values)) == 0:
+        if name in fixed or not isinstance(values, (list, tuple, range, np.ndarray, torch.Tensor)) or len(values) == 0:
             raise ValueError(f"grid[{name!r}] must be a list of values, and {name} not fixed as well, got {values!r}")
-    grid = {name: np.asarray(values).tolist() for name, values in grid.items()}
+    grid = {name: [getattr(one, "item", lambda one=one: one)() for one in values] for name, values in grid.items()}
     fixed = {"inputs": data.x.shape[-1], "classes": int(data.y.max()) + 1} | fixed
     stacked = [name for name in grid if name in STACKABLE and None not in grid[name]]
     looped = [name for name in grid if name not in stacked]
@@ -193,15 +194,25 @@ def _run(jobs, executor):
         for k, job in enumerate(jobs):
             yield k, _train(*job)
         return
-    waiting = {executor.submit(_train, *job): k for k, job in enumerate(jobs)}
-    for future in as_completed(waiting):
-        k = waiting[future]
-        try:
-            yield k, future.result()
-        except Exception as error:
-            if not _died(error):
-                raise
+    waiting, left = {}, []
+    try:
+        for k, job in enumerate(jobs):
+            try:
+                waiting[executor.submit(_train, *job)] = k
+            except BrokenExecutor:
+                left.append(k)
+        for future in as_completed(waiting):
+            try:
+                yield waiting[future], future.result()
+            except Exception as error:
+                if not _died(error):
+                    raise
+                left.append(waiting[future])
+        for k in left:
             yield k, _again(jobs[k], executor)
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def _again(job, executor):

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
 
@@ -461,3 +461,30 @@ def test_sweep_names_an_argument_that_is_in_the_grid_and_fixed(rejects, data):
 def test_sweep_names_a_bad_value(rejects, data, name, value, allowed):
     fixed = {key: value for key, value in SMALL.items() if key != name}
     rejects(lambda: sweep({name: [value]}, data, **fixed), f"{name} must be {allowed}, got {value!r}")
+
+
+def test_a_pool_that_was_broken_before_is_no_error(data):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(os._exit, 1).exception()
+        found = sweep({"momentum": [0.5]}, data, executor=pool, **SMALL)
+    assert_same(found, sweep({"momentum": [0.5]}, data, **SMALL))
+
+
+def test_what_waits_is_cancelled_when_a_sweep_ends_early(data):
+    class Slow(Executor):
+        """Runs the first call at once, and keeps the others waiting."""
+
+        def __init__(self):
+            self.futures = []
+
+        def submit(self, function, *arguments, **settings):
+            future = Future()
+            if not self.futures:
+                future.set_exception(ValueError("bad"))
+            self.futures.append(future)
+            return future
+
+    executor = Slow()
+    with pytest.raises(ValueError, match="bad"):
+        sweep({"momentum": [0.1, 0.2, 0.3]}, data, executor=executor, **SMALL)
+    assert [future.cancelled() for future in executor.futures] == [False, True, True]
