@@ -54,7 +54,7 @@ STYLE = """<style>
 .explorer .controls > button { width: 100px; margin-left: 88px }
 .explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
 .explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
-.explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right }
+.explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
 .explorer img { max-width: 100% }
 .explorer .gain { margin-bottom: 16px; overflow: visible }
 .explorer .gain .noUi-base::after { position: absolute; top: 7px; transform: translateX(-50%); white-space: pre;
@@ -171,9 +171,10 @@ class Sliders(widgets.VBox):
         self.page.value = f"{STYLE}{self.mark()}<figure>{figure}{caption}</figure>"
 
     def mark(self):
-        """The style of the mark below the gain's slider, where the present activation has a critical gain."""
-        critical = CRITICAL.get(self.state.get("activation"))
-        if not critical:
+        """The style of the mark below the gain's slider, where the present activation has a critical gain and no norm."""
+        state = self.state
+        critical = CRITICAL.get(state.get("activation"))
+        if not critical or state.get("norm", "none") != "none":
             return ""
         text = f'content: "▲\\a critical {critical:.3f}"; left: {100 * critical / SLIDERS["gain"][1]:.2f}%'
         return f"<style>.explorer-{self.model_id} .gain .noUi-base::after {{ {text} }}</style>"

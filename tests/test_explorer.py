@@ -311,6 +311,14 @@ def test_gamma_beta_batch_and_norm_reach_the_network():
     assert len(alts) == 5
 
 
+def test_the_critical_gain_is_marked_only_where_there_is_one():
+    explorer = Explorer(norm="none")
+    assert "critical 1.414" in explorer.page.value
+    for change in {"norm": "batch"}, {"norm": "none", "activation": "sigmoid"}:
+        explorer.set(**change)
+        assert "critical" not in explorer.page.value
+
+
 # --- running averages ---------------------------------------------------------------------------------------------------------
 
 
