@@ -42,8 +42,11 @@ class Linear(nn.Module):
             # A CPU's own half-precision product is ten to a hundred times slower.
             product = x.float() @ self.weight.float()
             return (product if bias is None else product + bias.float()).to(x.dtype)
-        product = x @ self.weight
-        return product if bias is None else product.add_(bias)  # in place: no second matrix to fetch
+        if bias is None:
+            return x @ self.weight
+        if self.weight.dim() == 2:
+            return torch.addmm(self.bias, x, self.weight)  # the same in one call, a little quicker
+        return (x @ self.weight).add_(bias)  # in place: no second matrix to fetch
 
     def extra_repr(self):
         return f"{self.fan_in}, {self.fan_out}" + _stack_note(self.stack)
