@@ -316,13 +316,16 @@ class AveragesExplorer(Sliders):
 class MapExplorer(Sliders):
     """A map of learning rate x gain as it fills in, and the training of the one network that is chosen on it.
 
-    histories: for each name (such as "none" and "batch") the History of a stack of shape (len(lr), len(gain)), all of the same
-    number of epochs. lr, gain: the values along the axes.
+    histories: for each name (such as "none" and "batch") the History of a stack of shape (len(lr), len(gain)). lr, gain: the
+    values along the axes. Of runs that were stopped it shows the epochs that all have finished; raises ValueError if there is
+    none.
     """
 
     def __init__(self, histories, lr, gain):
         self.histories, self.lr, self.gain = histories, [float(one) for one in lr], [float(one) for one in gain]
-        epochs = next(iter(histories.values())).epochs
+        epochs = min(history.epochs for history in histories.values())
+        if epochs == 0:
+            raise ValueError(f"histories must each have at least one finished epoch, got a stopped run among {[*histories]}")
         names = tuple(histories)
         left = partial(Map, title="Train accuracy, %", xlabel="gain", ylabel="learning rate", columns=self.gain, rows=self.lr)
         right = partial(

@@ -368,6 +368,18 @@ def history(fill):
     return History(loss, errors, errors, ~np.isfinite(loss).all(0))
 
 
+def test_the_map_of_a_stopped_run_shows_what_was_finished(rejects):
+    whole = history(0.5)
+
+    def stopped(epochs):
+        return History(whole.loss[:epochs], whole.train_error[:epochs], whole.test_error[:epochs], whole.diverged, stopped=True)
+
+    explorer = MapExplorer({"none": whole, "batch": stopped(2)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4])
+    assert explorer.state["epoch"] == 2
+    message = "histories must each have at least one finished epoch, got a stopped run among ['none', 'batch']"
+    rejects(lambda: MapExplorer({"none": whole, "batch": stopped(0)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4]), message)
+
+
 def test_the_map_shows_the_chosen_epoch_norm_and_cell():
     explorer = MapExplorer({"none": history(0.5), "batch": history(0.02)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4])
     assert [*explorer.controls] == ["norm", "epoch", "lr", "gain"]
