@@ -24,7 +24,7 @@ STYLES = (
 LOST = "#D55E00"
 WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
 LAYERS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)  # where an axis of layers ends
-DECADES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axis of powers of ten ends
+DECADES = (2, 5, 10, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axis of powers of ten ends: few, so that it seldom moves
 
 
 class Drawing:
