@@ -36,17 +36,16 @@ class Linear(nn.Module):
 
     def forward(self, x):
         _fits(x, self.fan_in, self.stack, self.weight.dtype)
-        bias = None if self.bias is None else self.bias[..., None, :]
         if x.dtype in HALF and x.device.type == "cpu":
             # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
             # A CPU's own half-precision product is ten to a hundred times slower.
             product = x.float() @ self.weight.float()
-            return (product if bias is None else product + bias.float()).to(x.dtype)
-        if bias is None:
+            return (product if self.bias is None else product + self.bias[..., None, :].float()).to(x.dtype)
+        if self.bias is None:
             return x @ self.weight
         if self.weight.dim() == 2:
             return torch.addmm(self.bias, x, self.weight)  # the same in one call, a little quicker
-        return (x @ self.weight).add_(bias)  # in place: no second matrix to fetch
+        return (x @ self.weight).add_(self.bias[..., None, :])  # in place: no second matrix to fetch
 
     def extra_repr(self):
         return f"{self.fan_in}, {self.fan_out}" + _stack_note(self.stack)
