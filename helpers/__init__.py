@@ -4,16 +4,15 @@ from .checks import check, compare
 from .datasets import digits
 from .explorer import AveragesExplorer, Explorer, MapExplorer
 from .figures import Curves, Lines, Map, Spread, Values, picture
-from .networks import BatchNorm, LayerNorm, batch_norm, batch_norm_backward, build
+from .networks import BatchNorm, batch_norm, batch_norm_backward, build, cross_entropy
 from .signals import profile
-from .training import cross_entropy, error, fit, predict, sweep
+from .training import error, fit, sweep
 
 __all__ = [
     "AveragesExplorer",
     "BatchNorm",
     "Curves",
     "Explorer",
-    "LayerNorm",
     "Lines",
     "Map",
     "MapExplorer",
@@ -29,7 +28,6 @@ __all__ = [
     "error",
     "fit",
     "picture",
-    "predict",
     "profile",
     "sweep",
 ]

@@ -5,6 +5,7 @@ A mistake is known by what it computes: beside each answer stand the functions t
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -23,6 +24,15 @@ class Mistake(Exception):
 def value(function, *instance):
     """The usual way to look at an answer: what it returns."""
     return {"": function(*instance)}
+
+
+def named(returned, *names):
+    """What an answer returned, by name. Raises Mistake if there are not as many things."""
+    if returned is ...:
+        return {"": ...}
+    if not isinstance(returned, (tuple, list)) or len(returned) != len(names):
+        raise Mistake(f"return {len(names)} things: {', '.join(names)}")
+    return dict(zip(names, returned))
 
 
 @dataclass(frozen=True)
@@ -187,12 +197,10 @@ def look_at_batch_norm(function, x, gamma, beta, running_mean, running_var):
     parts = {}
     for mode, training in ("training", True), ("eval", False):
         returned = function(x, gamma, beta, running_mean.clone(), running_var.clone(), training)
+        parts |= named(returned, f"the output in {mode}", f"running_mean after {mode}", f"running_var after {mode}")
         if returned is ...:
-            return {"": ...}
-        if not isinstance(returned, (tuple, list)) or len(returned) != 3:
-            raise Mistake("return three things: the output, running_mean and running_var")
+            return parts
         out, mean, var = returned
-        parts |= {f"the output in {mode}": out, f"running_mean after {mode}": mean, f"running_var after {mode}": var}
         if training and isinstance(out, torch.Tensor):
             probe = torch.linspace(-1, 2, x.numel()).view(x.shape)
             [gradient] = torch.autograd.grad((out * probe).sum(), x) if out.requires_grad else [torch.zeros_like(x)]
@@ -206,9 +214,7 @@ def look_at_batch_norm(function, x, gamma, beta, running_mean, running_var):
 def batches(generator, mean=3.0, std=2.0, constant=False):
     """Arguments of the exercise: batches of 8 examples of 3 units."""
 
-    def draw(*shape):
-        return torch.randn(shape, generator=generator)
-
+    draw = partial(torch.randn, generator=generator)
     x = mean + std * draw(8, 3)
     if constant:
         x[:, 1] = 1.5
@@ -235,18 +241,12 @@ def fold_with(
 
 
 def look_at_fold(function, *instance):
-    returned = function(*instance)
-    if returned is ...:
-        return {"": ...}
-    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
-        raise Mistake("return two things: the new weight and the new bias")
-    return {"the new weight": returned[0], "the new bias": returned[1]}
+    return named(function(*instance), "the new weight", "the new bias")
 
 
 def layers(generator):
-    def draw(*shape):
-        return torch.randn(shape, generator=generator)
-
+    """Arguments of the exercise: a linear layer of 4 units, and a batch norm behind it."""
+    draw = partial(torch.randn, generator=generator)
     return [(draw(4, 4), draw(4), 1 + 0.3 * draw(4), draw(4), draw(4), 0.1 + draw(4) ** 2, 0.1) for _ in range(2)]
 
 

@@ -14,7 +14,7 @@ from .figures import Lines, Map, Spread, Values, bundle, img, new_figure, to_png
 from .networks import ACTIVATIONS, NORMS, BatchNorm, LayerNorm, batch_norm, build
 from .signals import DTYPES, profile
 
-CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": None}  # the gain that keeps a small signal's size
+CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0}  # the gain that keeps a small signal's size
 LAWS = {"relu": ("gain/√2 a layer", 2**0.5), "linear": ("gain a layer", 1.0)}  # where a constant factor a layer is the law
 EXAMPLES = 256
 SLIDERS = {  # least, greatest, step, meaning

@@ -51,6 +51,12 @@ class Drawing:
         self.artists.append(artist)
         return artist
 
+    def make_lines(self, labels, size):
+        """An empty line for each label, which differ in colour, style and marker, over a grid; size: of the markers."""
+        self.ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+        named = zip(labels, STYLES)
+        return [self.moving(self.ax.plot([], [], ms=size, lw=1.5, label=label, **style)[0]) for label, style in named]
+
     def edge_marks(self, marker, height):
         """Marks at the top (height 1) or bottom (0) edge of the Axes, for layers whose value has no place on the scale."""
         place = {"clip_on": False, "zorder": 5, "in_layout": False, "transform": self.ax.get_xaxis_transform()}
@@ -73,10 +79,7 @@ class Curves(Drawing):
         super().__init__(ax, title, ylabel)
         self.quantity = quantity
         ax.set_yscale("log")
-        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        self.lines = [
-            self.moving(ax.plot([], [], ms=3, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, STYLES)
-        ]
+        self.lines = self.make_lines(labels, size=3)
         self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
         self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
         self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
@@ -198,10 +201,7 @@ class Lines(Drawing):
         super().__init__(ax, title, ylabel, xlabel)
         self.log, self.limits = log, (xlim, ylim)
         ax.set(**{f"{axis}scale": "log" for axis in log})
-        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-        self.lines = [
-            self.moving(ax.plot([], [], ms=3.5, lw=1.5, label=label, **style)[0]) for label, style in zip(labels, STYLES)
-        ]
+        self.lines = self.make_lines(labels, size=3.5)
         loose = {"linestyle": "none", "markerfacecolor": "none"}
         self.dots = [self.moving(ax.plot([], [], ms=3.5, **style | loose)[0]) for style in STYLES[: len(labels) * dots]]
         self.lost = self.edge_marks("x", 1)

@@ -249,6 +249,13 @@ def build(
     return nn.Sequential(*layers, linear(width, classes, gain=1.0))
 
 
+def cross_entropy(scores, y):
+    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) against class numbers y (batch,): shape (*stack,)."""
+    classes = y.expand(scores.shape[:-1])
+    each = nn.functional.cross_entropy(scores.flatten(0, -2), classes.flatten(), reduction="none")
+    return each.view(classes.shape).mean(-1)
+
+
 def _generators(seed, stack):
     """One generator for a seed that serves the whole stack, or one per network for seeds of the stack's shape."""
     seeds = of_shape("seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1))

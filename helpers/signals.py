@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .arguments import choice, integer
-from .networks import ACTIVATIONS, HALF
+from .networks import ACTIVATIONS, HALF, cross_entropy
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 SAMPLE = 2**13  # values of a layer that go into its histogram and the moments of its pre-activation, about
@@ -207,10 +207,7 @@ def _saturated(activation, a):
 @torch.enable_grad()
 def _gradients(scores, y, kept, net):
     """Norms of the gradient at each pre-activation and at the weight of each hidden layer, per network of a stack."""
-    stack = scores.shape[:-2]
-    classes = y.expand(*stack, -1).flatten()
-    scores = scores.float() if scores.dtype in HALF else scores
-    loss = nn.functional.cross_entropy(scores.flatten(0, -2), classes, reduction="sum") / len(y)
+    loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
     weights = [value for name, value in net.named_parameters() if name.endswith("weight") and value.dim() >= 2]
     gradients = torch.autograd.grad(loss, [*kept, *weights[: len(kept)]])
     norms = torch.stack([torch.linalg.vector_norm(g.double(), dim=(-2, -1)) for g in gradients]).numpy()

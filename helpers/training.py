@@ -11,12 +11,11 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm.auto import tqdm
 
 from .arguments import choice, integer, number, per_network
 from .datasets import Split
-from .networks import build
+from .networks import build, cross_entropy
 
 SCHEDULES = {"cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)), "constant": lambda done: 1.0}
 STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
@@ -85,13 +84,6 @@ def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0
         except KeyboardInterrupt:
             stopped = True
     return _history(rows, stack, stopped)
-
-
-def cross_entropy(scores, y):
-    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) against class numbers y (batch,): shape (*stack,)."""
-    classes = y.expand(scores.shape[:-1])
-    each = nn.functional.cross_entropy(scores.flatten(0, -2), classes.flatten(), reduction="none")
-    return each.view(classes.shape).mean(-1)
 
 
 def predict(net, x):

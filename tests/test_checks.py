@@ -41,11 +41,11 @@ def test_a_missing_eps_and_a_cancellation_are_named():
         check("batch_norm", lambda *a: naive(*a, eps=0.0))
     with pytest.raises(Mistake, match="loses all its digits"):
         check("batch_norm", naive)
-    with pytest.raises(Mistake, match="return three things"):
+    with pytest.raises(Mistake, match="return 3 things: the output in training, running_mean"):
         check("batch_norm", lambda *a: right(*a)[0])
     with pytest.raises(Mistake, match=r"running_mean after training should be a tensor of shape \(3,\), got None"):
         check("batch_norm", lambda *a: (right(*a)[0], None, None))
-    with pytest.raises(Mistake, match="return two things"):
+    with pytest.raises(Mistake, match="return 2 things: the new weight, the new bias"):
         check("fold", lambda weight, *rest: weight)
 
 

@@ -44,7 +44,8 @@ def normed(gain=3.0, batch=256, beta=0.0):
 
 
 def test_03_with_batch_norm_the_gain_does_nothing():
-    small, large = normed(gain=0.2), normed(gain=4.0)
+    tiny, small, large = normed(gain=0.01), normed(gain=0.2), normed(gain=4.0)
+    assert tiny.std[-1] < 0.95 * large.std[-1], "there eps shows"
     np.testing.assert_allclose(small.std[:5], large.std[:5], rtol=0.01)
     assert small.std.min() > 0.4 and large.std.max() < 0.8
 
@@ -63,6 +64,13 @@ def test_03_with_beta_at_minus_3_units_fall_silent_and_few_values_get_through():
     assert (seen.counts[-1] * (seen.edges[-1, 1:] > 0)).sum() < 0.02 * seen.counts[-1].sum()
 
 
+def test_03_the_band_grows_long_tails_with_depth():
+    seen = normed()
+    far = (seen.counts * (np.abs((seen.edges[:, 1:] + seen.edges[:, :-1]) / 2) > 4)).sum(-1) / seen.counts.sum(-1)
+    assert far[-1] > 0.002
+    assert far[-1] > 5 * far[0]
+
+
 def test_03_after_30_batches_the_averages_have_forgotten_their_start():
     assert 0.9**30 < 0.05 and 0.99**100 > 1 / 3
 
@@ -77,5 +85,10 @@ def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train(
     trained = sweep(grid, digits(0), progress=False, **settings).train_error < 0.1
     without, with_it = trained.mean((1, 2, 3))
     assert with_it >= max(8 * without, 0.4)
+    lessons, he = trained[:, 0], 4  # the lesson's seed, and the column of He's gain
+    assert lessons[0].sum(0).nonzero()[0].tolist() == [he], "without batch norm one column fills in"
+    assert not lessons[1, 2, -1], "at gain 10, learning rate 0.01 is too small"
+    assert lessons[1, 4, -1], "and 0.1 is not"
+    assert not lessons[1, -2:].any(), "learning rates of 1 and more"
     columns = trained[1].mean(0).argmax(0)  # of each gain, the least learning rate at which most seeds train
     assert columns[-1] > columns[1], "a larger gain needs a larger learning rate"

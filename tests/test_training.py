@@ -14,8 +14,9 @@ import torch
 from distributed import Client, LocalCluster
 from torch import nn
 
-from helpers import build, cross_entropy, digits, error, fit, predict, sweep, training
+from helpers import build, cross_entropy, digits, error, fit, sweep, training
 from helpers.datasets import Split
+from helpers.training import predict
 
 NAN, INF = float("nan"), float("inf")
 SIZES = {"depth": 2, "width": 16, "inputs": 64, "classes": 10}
