@@ -2,7 +2,7 @@
 
 from .checks import check, compare
 from .datasets import digits
-from .explorer import AveragesExplorer, Explorer, MapExplorer
+from .explorer import AveragesExplorer, Explorer, MapExplorer, ProductExplorer
 from .figures import Curves, Lines, Map, Spread, Values, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, cross_entropy
 from .signals import profile
@@ -16,6 +16,7 @@ __all__ = [
     "Lines",
     "Map",
     "MapExplorer",
+    "ProductExplorer",
     "Spread",
     "Values",
     "batch_norm",

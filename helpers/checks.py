@@ -250,6 +250,57 @@ def layers(generator):
     return [(draw(4, 4), draw(4), 1 + 0.3 * draw(4), draw(4), draw(4), 0.1 + draw(4) ** 2, 0.1) for _ in range(2)]
 
 
+# --- 05: the way back through a ReLU network -----------------------------------------------------------------------------------
+
+
+def backward_with(*, mask=lambda z, after: z > 0, transposed=True, first_mask=False, upside_down=False):
+    """The exercise's answer, or one of its mistakes. mask: of a layer's pre-activations and of the next layer's."""
+
+    def function(gradient, z, weights):
+        gradients = [gradient]
+        for k in reversed(range(len(weights))):
+            weight = weights[k].T if transposed else weights[k]
+            passed = mask(z[k], z[k + 1])
+            gradient = (gradient * passed) @ weight if first_mask else (gradient @ weight) * passed
+            gradients.append(gradient)
+        return gradients if upside_down else gradients[::-1]
+
+    return function
+
+
+def look_at_backward(function, gradient, z, weights):
+    return named(function(gradient, z, weights), *(f"the gradient at z[{k}]" for k in range(len(z))))
+
+
+def chains(generator):
+    """Arguments of the exercise: 5 examples in a network of 4 layers of 3 units."""
+    draw = partial(torch.randn, generator=generator)
+    weights, z = [draw(3, 3) for _ in range(3)], [draw(5, 3)]
+    for weight in weights:
+        z.append(z[-1].relu() @ weight)
+    return [(draw(5, 3), z, weights)]
+
+
+# --- 06: a residual block ------------------------------------------------------------------------------------------------------
+
+
+def block_with(*, on_skip=lambda x: x, on_branch=torch.relu, at_end=lambda x: x, skip=True, scaled=True, all_scaled=False):
+    """The exercise's answer, or one of its mistakes."""
+
+    def function(x, weight, projection, branch_scale):
+        passed = on_skip(x) if projection is None else on_skip(x) @ projection
+        out = (passed if skip else 0) + (branch_scale if scaled and not all_scaled else 1) * (on_branch(x) @ weight)
+        return at_end(branch_scale * out if all_scaled else out)
+
+    return function
+
+
+def blocks(generator):
+    """Arguments of the exercise: a block from 3 to 5 units, with a projection, and one that keeps 4."""
+    draw = partial(torch.randn, generator=generator)
+    return [(draw(6, 3), draw(3, 5), draw(3, 5), 0.3), (draw(6, 4), draw(4, 4), None, 0.7)]
+
+
 EXERCISES = {
     "critical_gain": Exercise(
         answer=lambda slope: (2 / (1 + slope**2)) ** 0.5,
@@ -339,5 +390,54 @@ EXERCISES = {
             "beta comes after the scaling": fold_with(beta_scaled=True),
         },
         praise="In use, batch norm melts into a linear layer that stands before it.",
+    ),
+    "backward": Exercise(
+        answer=backward_with(),
+        instances=chains,
+        look=look_at_backward,
+        mistakes={
+            "the slope of the ReLU is missing: where z is negative, nothing comes back": backward_with(mask=lambda z, after: 1),
+            "the weight has to be transposed on the way back": backward_with(transposed=False),
+            "the gradient at z[k] is masked by z[k] itself, not by the next layer's": backward_with(mask=lambda z, after: after > 0),
+            "first back through the weight, then through the ReLU: forward it was the other way round": backward_with(first_mask=True),
+            "multiply by the slope of the ReLU, 0 or 1, not by its value": backward_with(mask=lambda z, after: z.relu()),
+            "the list is upside down: the first layer's gradient comes first": backward_with(upside_down=True),
+        },
+        praise="These five lines are what loss.backward() does in a ReLU network.",
+    ),
+    "block": Exercise(
+        answer=block_with(),
+        instances=blocks,
+        look=lambda function, *instance: {"the output": function(*instance)},
+        mistakes={
+            "the skip is missing": block_with(skip=False),
+            "the branch is not scaled": block_with(scaled=False),
+            "the scale belongs to the branch alone: on the skip it would shrink x in every block": block_with(all_scaled=True),
+            "the skip goes past the ReLU: as it is, x loses its negative half in every block": block_with(on_skip=torch.relu),
+            "the branch has lost its ReLU: then the block is one linear layer": block_with(on_branch=lambda x: x),
+            "in the order \"pre\" nothing comes after the sum": block_with(at_end=torch.relu),
+            "that is the order \"post\": here the ReLU stands before the weight": block_with(on_branch=lambda x: x, at_end=torch.relu),
+        },
+        praise="With a projection the widths may differ; without one, nothing stands in the way of x.",
+    ),
+    "scale": Exercise(
+        answer=lambda blocks: (2 ** (1 / blocks) - 1) ** 0.5,
+        instances=lambda generator: [(int(blocks),) for blocks in (1, 2, 10, *torch.randint(20, 1000, (2,), generator=generator))],
+        mistakes={
+            "close: that grows to (1 + 1/blocks)^blocks, which is 2 for one block and nearly e = 2.72 for many": (
+                lambda blocks: (1 / blocks) ** 0.5
+            ),
+            "1/blocks is too careful: the squares add up, so the variance would hardly grow at all": lambda blocks: 1 / blocks,
+            "that is the square of the scale: take its root": lambda blocks: 2 ** (1 / blocks) - 1,
+            "that doubles the standard deviation; the variance then is 4": lambda blocks: (4 ** (1 / blocks) - 1) ** 0.5,
+            "that would be right if the branch pointed along x; it is perpendicular, and the squares add up: 1 + scale²": (
+                lambda blocks: 2 ** (1 / (2 * blocks)) - 1
+            ),
+            "that is right for very many blocks; for few, the growth of the growth counts: (1 + scale²)^blocks = 2": (
+                lambda blocks: (0.6931471805599453 / blocks) ** 0.5
+            ),
+            "each block multiplies by 1 + scale²; you have left out the 1": lambda blocks: 2 ** (1 / (2 * blocks)),
+        },
+        praise="One block or a thousand: the variance doubles once.",
     ),
 }

@@ -10,12 +10,12 @@ from matplotlib.transforms import Bbox
 
 from .arguments import choice, integer, number
 from .datasets import digits
-from .figures import Lines, Map, Spread, Values, bundle, img, new_figure, to_png
-from .networks import ACTIVATIONS, NORMS, BatchNorm, LayerNorm, batch_norm, build
+from .figures import Curves, Lines, Map, Spread, Values, bundle, img, new_figure, to_png
+from .networks import ACTIVATIONS, NORMS, ORDERS, BatchNorm, LayerNorm, Linear, batch_norm, build
 from .signals import DTYPES, profile
 
 CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0}  # the gain that keeps a small signal's size
-LAWS = {"relu": ("gain/√2 a layer", 2**0.5), "linear": ("gain a layer", 1.0)}  # where a constant factor a layer is the law
+UNIT_GAIN = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
 EXAMPLES = 256
 SLIDERS = {  # least, greatest, step, meaning
     "depth": (1, 200, 1, "hidden layers"),
@@ -26,12 +26,16 @@ SLIDERS = {  # least, greatest, step, meaning
     "beta": (-3, 3, 0.05, "shift after the normalization"),
     "batches": (0, 100, 1, "training batches that the layer has seen"),
     "momentum": (0.01, 1, 0.01, "what the newest batch weighs in the running averages"),
+    "branch_scale": (0, 1, 0.01, "what a branch is multiplied by before it is added"),
+    "factor": (-1, 1.5, 0.01, "derivative of each layer's function, F′"),
 }
 MENUS = {  # options, meaning
     "activation": (tuple(ACTIVATIONS), "function after each layer's product"),
     "dtype": (tuple(DTYPES), "kind of floating-point numbers"),
     "norm": (tuple(NORMS), "what stands before each activation"),
     "mode": (("train", "eval"), "whether the batch's own moments normalize, or the running averages"),
+    "skip": ((False, True), "whether a layer is added to its input, or replaces it"),
+    "order": (ORDERS, "whether norm and activation stand before the weights of a branch, or the activation after the sum"),
 }
 
 # A stock slider has no accessible name, for its label is not tied to its handle, and tells its value with one decimal only.
@@ -56,8 +60,8 @@ STYLE = """<style>
 .explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
 .explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
 .explorer img { max-width: 100% }
-.explorer .gain { margin-bottom: 16px; overflow: visible }
-.explorer .gain .noUi-base::after { position: absolute; top: 7px; transform: translateX(-50%); white-space: pre;
+.explorer .gain, .explorer .branch_scale { margin-bottom: 16px; overflow: visible }
+.explorer .noUi-base::after { position: absolute; top: 7px; transform: translateX(-50%); white-space: pre;
  text-align: center; font-size: 10px; line-height: 1.1; pointer-events: none }
 </style>"""
 
@@ -168,16 +172,17 @@ class Sliders(widgets.VBox):
             self.png = self.live.png()
         figure = img(self.png, self.alt, f'onload="{ACCESS}"')
         caption = f"<figcaption>{table}<p>{html.escape(self.alt)}</p></figcaption>"
-        self.page.value = f"{STYLE}{self.mark()}<figure>{figure}{caption}</figure>"
+        self.page.value = f"{STYLE}{''.join(self.mark(*mark) for mark in self.marks(**self.state))}<figure>{figure}{caption}</figure>"
 
-    def mark(self):
-        """The style of the mark below the gain's slider, where the present activation has a critical gain and no norm."""
-        state = self.state
-        critical = CRITICAL.get(state.get("activation"))
-        if not critical or state.get("norm", "none") != "none":
-            return ""
-        text = f'content: "▲\\a critical {critical:.3f}"; left: {100 * critical / SLIDERS["gain"][1]:.2f}%'
-        return f"<style>.explorer-{self.model_id} .gain .noUi-base::after {{ {text} }}</style>"
+    def marks(self, **state):
+        """The marks below sliders at the present settings: name of the control, value, text."""
+        return []
+
+    def mark(self, name, value, text):
+        """The style that puts a mark below a slider."""
+        low, high, *_ = SLIDERS[name]
+        style = f'content: "▲\\a {text}"; left: {100 * (value - low) / (high - low):.2f}%'
+        return f"<style>.explorer-{self.model_id} .{name} .noUi-base::after {{ {style} }}</style>"
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel the picture at the present settings."""
@@ -227,28 +232,40 @@ class Explorer(Sliders):
     x: (examples, features), the signal; None takes 256 digits. seed: of the weights. The other arguments are the settings at
     the start, which *reset* brings back: depth 1 to 200, gain 0 to 4, width 1 to 256, activation and dtype by name. Those that
     have a control only where they are given: norm by name, batch, the examples that are normalized together, 2 to 256,
-    gamma, 0 to 3, and beta, -3 to 3, of every norm in the network. Raises ValueError on a setting that is not allowed.
+    gamma, 0 to 3, and beta, -3 to 3, of every norm in the network; skip, branch_scale, 0 to 1, and order, as in `build`.
+    backward: the panels show the way there and the way back, the signal that the layers work on (the stream of `Profile`) and
+    the gradient of the loss, of the digits only; False shows the outputs and the pre-activations.
+    Raises ValueError on a setting that is not allowed.
     """
 
     def __init__(
-        self, *, x=None, seed=1, depth=50, gain=1.0, width=100, activation="relu", dtype="float32",
-        norm=None, batch=None, gamma=None, beta=None,
+        self, *, x=None, backward=False, seed=1, depth=50, gain=1.0, width=100, activation="relu", dtype="float32",
+        norm=None, batch=None, gamma=None, beta=None, skip=None, branch_scale=None, order=None,
     ):
+        if x is not None and choice("backward", backward, (False, True)):
+            raise ValueError("x must be None where backward is True: the classes are those of the digits")
         self.x = digits(0).x[:EXAMPLES] if x is None else x
+        self.y = digits(0).y[:EXAMPLES] if choice("backward", backward, (False, True)) else None
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         settings = {"depth": depth, "gain": gain, "width": width, "activation": activation, "dtype": dtype}
         settings |= {"norm": norm, "batch": batch, "gamma": gamma, "beta": beta}
-        super().__init__(*two_panels(Spread, Values), settings)
+        settings |= {"skip": skip, "branch_scale": branch_scale, "order": order}
+        there = partial(Curves, title="Forward: spread of the signal", ylabel="standard deviation", quantity="spread")
+        back = partial(Curves, title="Backward: size of the gradient", ylabel="norm of the gradient", quantity="gradient")
+        super().__init__(*(two_panels(there, back, (-0.18, -0.18)) if backward else two_panels(Spread, Values)), settings)
 
     def draw(self, dtype="float32", batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
         seen = self.look(dtype, batch, gamma, beta, **network)
-        law, unit = LAWS.get(network["activation"], (None, 1.0))
-        if network.get("norm", "none") != "none":
-            law = None
-        spread, values = self.live.drawings
-        largest = torch.finfo(DTYPES[dtype]).max
-        said = spread.update(seen, law=law, factor=network["gain"] / unit, largest=largest, dtype=dtype)
-        return numbers(seen, network["activation"]), f"{said} {values.update(seen)}"
+        left, right = self.live.drawings
+        signal = seen.std if self.y is None else seen.stream_std
+        name, factor = growth(**network)
+        grown = factor ** np.arange(seen.depth, dtype=float)
+        said = left.update(signal, law=name and (name, signal[0] * grown), limit=(f"largest {dtype}", torch.finfo(DTYPES[dtype]).max))
+        if self.y is None:
+            said += " " + right.update(seen)
+        else:
+            said += " " + right.update(seen.gradient, law=name and (name, seen.gradient[-1] * grown[::-1]))
+        return numbers(seen, network["activation"]), said
 
     def look(self, dtype, batch, gamma, beta, **network):
         """The Profile of the network of these settings."""
@@ -256,7 +273,55 @@ class Explorer(Sliders):
         for layer in net.modules():
             if isinstance(layer, (BatchNorm, LayerNorm)):
                 layer.gamma.data.fill_(gamma), layer.beta.data.fill_(beta)
-        return profile(net, self.x[:batch], dtype=dtype)
+        return profile(net, self.x[:batch], None if self.y is None else self.y[:batch], dtype=dtype)
+
+    def marks(self, depth, activation, norm="none", skip=False, branch_scale=None, **_):
+        """The critical gain, where the activation has one and neither norm nor skip is there; a branch's 1 / √blocks."""
+        if CRITICAL.get(activation) and norm == "none" and not skip:
+            yield "gain", CRITICAL[activation], f"critical {CRITICAL[activation]:.3f}"
+        if branch_scale is not None and depth > 1:
+            yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
+
+
+class ProductExplorer(Sliders):
+    """A gradient as a product of one factor a layer, without and with "+ x", beside the gradient of a real network of that depth.
+
+    factor: the derivative F′ of each layer's function, -1 to 1.5; without skips it multiplies the gradient, with them F′ + 1 does.
+    depth: 1 to 200. A step of the real network is an activation and 128 x 128 weights; their gain is such that a step multiplies
+    a gradient's size by |factor| where the activation is steepest (a ReLU: where one half of the units pass). All gradients are
+    divided by the last, and computed in float64. Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(self, *, factor=0.85, depth=30, activation="relu", seed=1):
+        data = digits(0)
+        self.x, self.y = data.x[:32].double(), data.y[:32]
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
+        named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0}
+        plain = partial(Curves, title="Plain: x → F(x)", labels=("toy: F′", "real network"), **named)
+        skip = partial(Curves, title="With a skip: x → F(x) + x", labels=("toy: F′ + 1", "real network"), **named)
+        settings = {"factor": factor, "depth": depth, "activation": activation}
+        super().__init__(*two_panels(plain, skip, (-0.18, -0.18)), settings)
+
+    def draw(self, factor, depth, activation):
+        left, right = self.live.drawings
+        back = np.arange(depth, -1.0, -1)  # how many steps the gradient has come back
+        gradients = [self.gradient(skip, abs(factor), depth, activation) for skip in (False, True)]
+        least = "smallest float32", 2.0**-149
+        said = left.update(abs(factor) ** back, gradients[0], limit=least)
+        law = ("√(1+F′²)", (1 + factor**2) ** (back / 2)) if activation in ("relu", "linear") else None
+        said += " " + right.update((1 + factor) ** back, gradients[1], law=law, limit=least)
+        rows = {"product": (factor**depth, (1 + factor) ** depth), "real network": [gradient[0] for gradient in gradients]}
+        cells = "".join(f"<tr><th>{name}</th><td>{plain:.2g}</td><td>{skip:.2g}</td></tr>" for name, (plain, skip) in rows.items())
+        return f"<table><tr><th>at layer 0</th><th>plain</th><th>with skip</th></tr>{cells}</table>", said
+
+    def gradient(self, skip, factor, depth, activation):
+        """The real network's gradients after each of the steps 0 to depth, as shares of the last."""
+        net = build(depth + 1, 128, inputs=64, classes=10, activation=activation, gain=UNIT_GAIN[activation], skip=skip, seed=self.seed)
+        with torch.no_grad():
+            for layer in [layer for layer in net.modules() if isinstance(layer, Linear)][1:-1]:  # the first only brings 64 to 128
+                layer.weight *= factor
+        found = profile(net, self.x, self.y, dtype="float64").gradient
+        return np.divide(found, found[-1], out=np.zeros_like(found), where=found != 0)
 
 
 class AveragesExplorer(Sliders):
@@ -353,6 +418,17 @@ class MapExplorer(Sliders):
         return table, f"norm {norm}, epoch {epoch}: {said} Train error at learning rate {lr:.2g}, gain {gain:.2g}: {ends}."
 
 
+def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="pre", **_):
+    """By what factor a layer multiplies the size of the signal, and of the gradient on its way back: a name and the number;
+    (None, 1) where no constant factor is the law."""
+    if activation not in ("relu", "linear") or norm != "none" or (skip and order == "post" and activation == "relu"):
+        return None, 1.0
+    name, factor = ("gain/√2", gain / 2**0.5) if activation == "relu" else ("gain", gain)
+    if skip:  # signal and branch are as good as perpendicular: their squares add up
+        return f"√(1+(α·{name})²) a layer", (1 + (branch_scale * factor) ** 2) ** 0.5
+    return f"{name} a layer", factor
+
+
 def density(values):
     """The histogram of the values from -5 to 5 as a curve: the middles of its bins, and the share of values per unit there."""
     counts, edges = np.histogram(values, 25, (-5, 5))
@@ -363,10 +439,13 @@ def numbers(seen, activation):
     """A small table of the first, the middle and the last layer."""
     rows = sorted({0, (seen.depth - 1) // 2, seen.depth - 1})
     name, stuck = ("dead", seen.dead) if activation in ("relu", "linear") else ("saturated", seen.saturated)
-    head = f"<tr><th>layer</th><th>mean</th><th>std</th><th>{name}</th><th>NaN, inf</th></tr>"
+    columns = {"mean": seen.mean, "std": seen.std}
+    if seen.gradient is not None:
+        columns = {"spread": seen.stream_std, "gradient": seen.gradient}
+    head = "".join(f"<th>{column}</th>" for column in ("layer", *columns, name, "NaN, inf"))
     cells = (
-        f"<tr><td>{row + 1}</td><td>{seen.mean[row]:.3g}</td><td>{seen.std[row]:.3g}</td>"
+        f"<tr><td>{row + 1}</td>{''.join(f'<td>{column[row]:.3g}</td>' for column in columns.values())}"
         f"<td>{'–' if seen.nonfinite[row] == 1 else f'{stuck[row]:.0%}'}</td><td>{seen.nonfinite[row]:.0%}</td></tr>"
         for row in rows
     )
-    return f"<table>{head}{''.join(cells)}</table>"
+    return f"<table><tr>{head}</tr>{''.join(cells)}</table>"

@@ -30,6 +30,8 @@ DECADES = (2, 5, 10, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axis of powe
 class Drawing:
     """What every drawing has: its Axes `ax`, the `artists` that move, and an `update` that returns a sentence."""
 
+    first = 1  # the number of the first layer
+
     def __init__(self, ax, title, ylabel, xlabel="layer"):
         self.ax = ax
         self.artists = []
@@ -64,7 +66,7 @@ class Drawing:
 
     def fit_layers(self, depth):
         """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
-        self.ax.set_xlim(0.5, next(end for end in LAYERS if end >= depth) + 0.5)
+        self.ax.set_xlim(self.first - 0.5, next(end for end in LAYERS if end >= depth) + 0.5)
 
     def legend(self, lines):
         """The lines' names, above the Axes, where they can hide nothing."""
@@ -73,11 +75,12 @@ class Drawing:
 
 
 class Curves(Drawing):
-    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it."""
+    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it; `first` is the
+    number of the first layer, 1 or 0."""
 
-    def __init__(self, ax, title, ylabel, quantity, labels=("measured",)):
+    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), first=1):
         super().__init__(ax, title, ylabel)
-        self.quantity = quantity
+        self.quantity, self.first = quantity, first
         ax.set_yscale("log")
         self.lines = self.make_lines(labels, size=3)
         self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
@@ -94,28 +97,29 @@ class Curves(Drawing):
         named = [*self.lines, self.law] if law else self.lines
         self.legend(named)
 
-    def update(self, *rows, law=None, factor=1.0, largest=None, dtype="the dtype"):
+    def update(self, *rows, law=None, limit=None):
         """Draws one array (depth,) per label.
 
-        law: the name of a dashed prediction, which starts at the first line's first value and grows by `factor` a layer.
-        largest: the largest number of `dtype`, a line where it is near.
+        law: the name of a prediction and its values, a dashed line.
+        limit: the name of a number and the number, such as the largest of its kind: a line across where it is near.
         """
+        law, predicted = law or (None, [])
+        name, limit = limit or ("", None)
         for line, row in zip(self.lines, rows):
-            line.set_data(np.arange(1, len(row) + 1), row)
-        if law:
-            self.law.set_data(np.arange(1, len(rows[0]) + 1), rows[0][0] * factor ** np.arange(len(rows[0]), dtype=float))
+            line.set_data(self.first + np.arange(len(row)), row)
+        self.law.set_data(self.first + np.arange(len(predicted)), predicted)
         if law != (self.law.get_label() if self.law.get_visible() else None):
             self.name_lines(law)
-        layers = np.concatenate([np.arange(1, len(row) + 1) for row in rows])
+        layers = np.concatenate([self.first + np.arange(len(row)) for row in rows])
         values = np.concatenate(rows)
         lost, zero = layers[~np.isfinite(values)], layers[values == 0]
         self.overflowed.set_data(lost, np.ones(len(lost)))
         self.vanished.set_data(zero, np.zeros(len(zero)))
         self.fit_layers(layers.max())
-        low, high = self.fit_decades(np.append(values, largest) if largest and len(lost) else values)
-        near = largest is not None and low < largest < high
-        self.limit.set(visible=near, ydata=[largest or 1] * 2)
-        self.limit_name.set(visible=near, y=largest or 1, text=f"largest {dtype}")
+        low, high = self.fit_decades(np.append(values, limit) if limit and len(lost) else values)
+        near = limit is not None and low < limit < high
+        self.limit.set(visible=near, ydata=[limit or 1] * 2)
+        self.limit_name.set(visible=near, y=limit or 1, text=name)
         return " ".join(self.sentence(line.get_label(), row) for line, row in zip(self.lines, rows))
 
     def fit_decades(self, values):
@@ -129,21 +133,21 @@ class Curves(Drawing):
 
     def sentence(self, label, row):
         """What one line shows."""
-        depth = len(row)
+        depth, first, last = len(row), self.first, self.first + len(row) - 1
         name = f"The {self.quantity}" if len(self.lines) == 1 else f"{label}: the {self.quantity}"
         lost, zero = np.flatnonzero(~np.isfinite(row)), np.flatnonzero(row == 0)
         if len(lost):
-            before = f" after {row[lost[0] - 1]:.2g} at layer {lost[0]}" if lost[0] else ""
-            return f"{name} overflows at layer {lost[0] + 1}{before}: where × stands, values are no longer finite."
+            before = f" after {row[lost[0] - 1]:.2g} at layer {lost[0] + first - 1}" if lost[0] else ""
+            return f"{name} overflows at layer {lost[0] + first}{before}: where × stands, values are no longer finite."
         if row[0] == 0 or row[-1] == 0:
-            return f"{name} is exactly zero at {len(zero)} of {depth} layers (marked ▼), {zero[0] + 1} to {zero[-1] + 1}."
+            return f"{name} is exactly zero at {len(zero)} of {depth} layers (marked ▼), {zero[0] + first} to {zero[-1] + first}."
         if depth == 1:
             return f"{name} of the one layer is {row[0]:.3g}."
         ratio = row[-1] / row[0]
         way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
         to = "," if way == "stays near" else " to"
         rate = ratio ** (1 / (depth - 1))
-        return f"{name} {way} {row[0]:.2g} at layer 1{to} {row[-1]:.2g} at layer {depth}: a factor of {rate:.3f} a layer."
+        return f"{name} {way} {row[0]:.2g} at layer {first}{to} {row[-1]:.2g} at layer {last}: a factor of {rate:.3f} a layer."
 
 
 class Spread(Curves):

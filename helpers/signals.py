@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .arguments import choice, integer
-from .networks import ACTIVATIONS, HALF, cross_entropy
+from .networks import ACTIVATIONS, HALF, Residual, cross_entropy
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 SAMPLE = 2**13  # values of a layer that go into its histogram and the moments of its pre-activation, about
@@ -27,16 +27,19 @@ class Profile:
 
     Every array has shape (depth, *stack), plus a last dimension where one is named. A pre-activation z is what goes into
     a layer's activation function, its output a is what comes out; statistics are over the batch and the units together.
+    The stream of a residual network is the sum that runs past its layers: what a layer finds there, before norm and activation.
+    Without skips there is none, and z stands for it.
 
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
+    stream_std: of the stream.
     counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest.
-        Of a large batch (over 8192 values in a layer) pre_mean and pre_std are those of every k-th example, and counts
+        Of a large batch (over 8192 values in a layer) pre_mean, pre_std and stream_std are those of every k-th example, and counts
         counts it k times (where a layer overflows, every k-th finite value).
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
     nonfinite: share of the values of z that are NaN or infinite.
-    gradient: norm of the gradient of the mean cross-entropy with respect to z; None without labels.
+    gradient: norm of the gradient of the mean cross-entropy with respect to the stream; None without labels.
     weight_gradient: the same with respect to the weight that makes z; None without labels.
     """
 
@@ -46,6 +49,7 @@ class Profile:
     max: np.ndarray
     pre_mean: np.ndarray
     pre_std: np.ndarray
+    stream_std: np.ndarray
     counts: np.ndarray
     edges: np.ndarray
     dead: np.ndarray
@@ -89,13 +93,12 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
         net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
     rows, kept = [], []
 
-    def see(activation, inputs, output):
-        z, a = inputs[0], output
+    def see(activation, *signals):
         if y is not None:
-            kept.append(z)
-            z, a = z.detach(), a.detach()
-        for one in [(z, a)] if z.dim() == 2 else zip(z.flatten(0, -3), a.flatten(0, -3)):
-            rows.append(_row(activation, *one, bins))
+            kept.append(signals[-1] if len(signals) == 3 else signals[0])
+        signals = [signal.detach() for signal in signals]
+        for one in [signals] if signals[0].dim() == 2 else zip(*(signal.flatten(0, -3) for signal in signals)):
+            rows.append(_row(activation, bins, *one))
 
     grad = torch.inference_mode() if y is None else torch.enable_grad()
     with grad, np.errstate(over="ignore", invalid="ignore"), _watched(net, see):  # an overflow is shown, not warned of
@@ -113,9 +116,25 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
 
 @contextmanager
 def _watched(net, see):
-    """Calls see(activation, inputs, output) as each activation runs; the hooks are gone when the block ends."""
+    """Calls see(activation, z, a) as each activation runs, see(activation, z, a, stream) where there is a stream; the hooks are
+    gone when the block ends."""
+    stream = None
+
+    def enter(block, inputs):
+        nonlocal stream
+        stream = inputs[0]
+
+    def leave(block, inputs, output):
+        nonlocal stream
+        stream = output
+
+    def run(activation, inputs, output):
+        see(activation, inputs[0], output, *([] if stream is None else [stream]))
+
     activations = [module for module in net.modules() if isinstance(module, tuple(ACTIVATIONS.values()))]
-    hooks = [activation.register_forward_hook(see) for activation in activations]
+    blocks = [module for module in net.modules() if isinstance(module, Residual)]
+    hooks = [activation.register_forward_hook(run) for activation in activations]
+    hooks += [block.register_forward_pre_hook(enter) for block in blocks] + [block.register_forward_hook(leave) for block in blocks]
     in_place = [activation for activation in activations if getattr(activation, "inplace", False)]
     try:
         for activation in in_place:
@@ -128,8 +147,8 @@ def _watched(net, see):
             hook.remove()
 
 
-def _row(activation, z, a, bins):
-    """The numbers of one layer of one network; z, a: (batch, width).
+def _row(activation, bins, z, a, stream=None):
+    """The numbers of one layer of one network; z, a, stream: (batch, width).
 
     A profile is to cost little more than the forward pass itself: see tests/benchmark.py. So there are few passes over all
     values, a sample of z has to do for its histogram and moments, NumPy does what is small, where a call to torch costs more
@@ -143,10 +162,12 @@ def _row(activation, z, a, bins):
     row = {"activation": type(activation), "extremes": (low, high), "sums": sums, "mean": mean, "std": std}
     row["saturated"] = _saturated(activation, a)
     k = math.ceil(z.numel() / SAMPLE)
+    if stream is not None:
+        row["stream_std"] = _sample_moments(stream[::k].to(z.dtype).numpy().ravel())[1]
     if math.isfinite(low) and math.isfinite(high):
         sample = z[::k].numpy().ravel()
         row["nonfinite"] = 0.0
-        row["pre_mean"], row["pre_std"] = _moments(sample, float(sample.sum()), float(np.dot(sample, sample)) ** 0.5)
+        row["pre_mean"], row["pre_std"] = _sample_moments(sample)
     else:
         finite = z[torch.isfinite(z)].double().numpy()
         row |= {"nonfinite": 1 - len(finite) / z.numel(), "pre_mean": np.nan, "pre_std": np.nan}
@@ -168,6 +189,7 @@ def _columns(rows, bins, stack):
         sums = row.pop("sums")
         row["min"], row["max"] = mapped[kind][k]
         row["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
+        row.setdefault("stream_std", row["pre_std"])
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     with np.errstate(over="ignore", invalid="ignore"):
         columns["edges"] = np.linspace(columns.pop("low"), columns.pop("high"), bins + 1, axis=-1)
@@ -185,6 +207,11 @@ def _moments(v, total, norm):
     v = np.asarray(v, np.float64)
     unit = float(abs(v).max()) or 1.0
     return float((v / unit).mean()) * unit, float((v / unit).std()) * unit
+
+
+def _sample_moments(sample):
+    """Mean and standard deviation of a NumPy array with one axis."""
+    return _moments(sample, float(sample.sum()), float(np.dot(sample, sample)) ** 0.5)
 
 
 def _histogram(z, low, high, bins):

@@ -121,7 +121,7 @@ def test_curves_draw_the_smallest_and_the_largest_number_of_float32():
 
 def test_curves_say_one_sentence_a_label_and_name_the_law_that_is_drawn():
     drawing = curves(("one", "two"))
-    sentence = said(drawing, np.array([1.0, 2.0]), np.array([4.0, 1.0]), law="twice a layer", factor=2.0)
+    sentence = said(drawing, np.array([1.0, 2.0]), np.array([4.0, 1.0]), law=("twice a layer", np.array([1.0, 2.0])))
     assert sentence.startswith("one: the gradient grows from 1 ")
     assert " two: the gradient falls from 4 " in sentence
     assert [text.get_text() for text in drawing.ax.get_legend().get_texts()] == ["one", "two", "twice a layer"]

@@ -22,7 +22,7 @@ VARIANTS = {
     for norm in ("none", "batch", "layer")
     for name, wiring in {"plain": {}, "pre": {"skip": True}, "post": {"skip": True, "order": "post"}}.items()
 }
-STATISTICS = ["mean", "std", "min", "max", "pre_mean", "pre_std"]
+STATISTICS = ["mean", "std", "min", "max", "pre_mean", "pre_std", "stream_std"]
 
 activations = pytest.mark.parametrize("activation", ACTIVATIONS)
 variants = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
@@ -160,22 +160,28 @@ def numbers(value):
     return value.detach().double().numpy()
 
 
-def forward(layer, z, seen):
-    """The output of a layer for the float64 array z, in plain NumPy; (kind, z) of each activation goes into `seen`."""
-    if isinstance(layer, nn.Sequential):
-        return functools.reduce(lambda h, one: forward(one, h, seen), layer, z)
-    if isinstance(layer, Residual):
-        return z + numbers(layer.scale) * forward(layer.branch, z, seen)
-    if isinstance(layer, Linear):
-        return z @ numbers(layer.weight) + (0 if layer.bias is None else numbers(layer.bias)[..., None, :])
-    if isinstance(layer, BatchNorm | LayerNorm):
-        axis = 0 if isinstance(layer, BatchNorm) else 1
-        mean, var = z.mean(axis, keepdims=True), z.var(axis, keepdims=True)
-        if isinstance(layer, BatchNorm) and not layer.training:
-            mean, var = numbers(layer.running_mean), numbers(layer.running_var)
-        return numbers(layer.gamma) * (z - mean) / np.sqrt(var + layer.eps) + numbers(layer.beta)
-    seen.append((type(layer), z))
-    return OUTPUT[type(layer)](z)
+def forward(layers, z, seen, stream=None):
+    """The output of the layers for the float64 array z, in plain NumPy; (kind, z, stream) of each activation goes into `seen`:
+    the stream is the sum that runs past the layers, or z where there is none."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            stream = z = z + numbers(layer.scale) * forward(layer.branch, z, seen, stream=z)
+        elif isinstance(layer, Linear):
+            z = z @ numbers(layer.weight) + (0 if layer.bias is None else numbers(layer.bias)[..., None, :])
+        elif isinstance(layer, BatchNorm | LayerNorm):
+            z = normalized(layer, z)
+        else:
+            seen.append((type(layer), z, z if stream is None else stream))
+            z = OUTPUT[type(layer)](z)
+    return z
+
+
+def normalized(layer, z):
+    axis = 0 if isinstance(layer, BatchNorm) else 1
+    mean, var = z.mean(axis, keepdims=True), z.var(axis, keepdims=True)
+    if isinstance(layer, BatchNorm) and not layer.training:
+        mean, var = numbers(layer.running_mean), numbers(layer.running_var)
+    return numbers(layer.gamma) * (z - mean) / np.sqrt(var + layer.eps) + numbers(layer.beta)
 
 
 def reference(net, x, bins=60):
@@ -183,10 +189,11 @@ def reference(net, x, bins=60):
     seen = []
     forward(net, numbers(x), seen)
     rows = []
-    for kind, z in seen:
+    for kind, z, stream in seen:
         a, finite = OUTPUT[kind](z), z[np.isfinite(z)]
         rows.append({
             "mean": a.mean(), "std": a.std(), "min": a.min(), "max": a.max(), "pre_mean": z.mean(), "pre_std": z.std(),
+            "stream_std": stream.std(),
             "dead": (a == 0).all(0).mean() if kind is nn.ReLU else 0.0, "saturated": (SLOPE[kind](z) < 0.05).mean(),
             "nonfinite": 1 - len(finite) / z.size,
             "edges": np.linspace(finite.min(), finite.max(), bins + 1), "values": finite,
@@ -286,7 +293,7 @@ def test_the_large_batchs_other_numbers_are_those_of_all_values():
     seen = profile(net, x)
     for layer, row in enumerate(reference(net, x)):
         for name in STATISTICS:
-            sampled = name.startswith("pre_")  # of every k-th example: right within a few standard errors, 1 / √8192 each
+            sampled = name.startswith(("pre_", "stream_"))  # of every k-th example: right within a few standard errors, 1 / √8192 each
             rtol, atol = (0.05, 0.05) if sampled else (1e-4, 1e-4)
             np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=rtol, atol=atol, err_msg=name)
 
@@ -294,20 +301,22 @@ def test_the_large_batchs_other_numbers_are_those_of_all_values():
 # --- gradients -------------------------------------------------------------------------------------------------------------
 
 
-def walk(layer, h, kept):
-    """The output of a layer; the pre-activation of each activation is kept, with its gradient to come."""
-    if isinstance(layer, nn.Sequential):
-        return functools.reduce(lambda h, one: walk(one, h, kept), layer, h)
-    if isinstance(layer, Residual):
-        return h + layer.scale * walk(layer.branch, h, kept)
-    if not isinstance(layer, Linear | BatchNorm | LayerNorm):
-        h.retain_grad()
-        kept.append(h)
-    return layer(h)
+def walk(layers, h, kept, stream=None):
+    """The output of the layers; what each activation works on is kept, with its gradient to come: the sum that runs past the
+    layers where there is one, its own input where there is none."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            stream = h = h + layer.scale * walk(layer.branch, h, kept, stream=h)
+            continue
+        if not isinstance(layer, Linear | BatchNorm | LayerNorm):
+            kept.append(h if stream is None else stream)
+            kept[-1].retain_grad()
+        h = layer(h)
+    return h
 
 
 def gradient_norms(net, x, y):
-    """Norms of the gradients at the pre-activations and at the weights of the hidden layers, by backward() alone."""
+    """Norms of the gradients at what the layers work on and at the weights of the hidden layers, by backward() alone."""
     net, kept = copy.deepcopy(net), []
     cross_entropy(walk(net, x, kept), y).backward()
     weights = [layer.weight for layer in net.modules() if isinstance(layer, Linear)][:-1]
@@ -471,7 +480,7 @@ def test_every_array_has_one_row_a_layer_and_the_stack_behind_it(stack, variant,
     assert {name: getattr(seen, name).shape for name in fields(seen)} == {
         name: (5, *stack, *last.get(name, ())) for name in fields(seen)
     }
-    assert len(fields(seen)) == 13
+    assert len(fields(seen)) == 14
     assert seen.depth == 5
     assert seen.layers.tolist() == [1, 2, 3, 4, 5]
 
