@@ -257,15 +257,15 @@ class Explorer(Sliders):
     def draw(self, dtype="float32", batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
         seen = self.look(dtype, batch, gamma, beta, **network)
         left, right = self.live.drawings
-        signal = seen.std if self.y is None else seen.stream_std
         name, factor = growth(**network)
         grown = factor ** np.arange(seen.depth, dtype=float)
-        said = left.update(signal, law=name and (name, signal[0] * grown), limit=(f"largest {dtype}", torch.finfo(DTYPES[dtype]).max))
+        limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max
         if self.y is None:
-            said += " " + right.update(seen)
+            said = left.update(seen, law=name and (name, seen.std[0] * grown), limit=limit), right.update(seen)
         else:
-            said += " " + right.update(seen.gradient, law=name and (name, seen.gradient[-1] * grown[::-1]))
-        return numbers(seen, network["activation"]), said
+            there = left.update(seen.stream_std, law=name and (name, seen.stream_std[0] * grown), limit=limit)
+            said = there, right.update(seen.gradient, law=name and (name, seen.gradient[-1] * grown[::-1]))
+        return numbers(seen, network["activation"]), " ".join(said)
 
     def look(self, dtype, batch, gamma, beta, **network):
         """The Profile of the network of these settings."""

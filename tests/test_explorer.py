@@ -11,10 +11,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from traitlets import TraitError
 
-from helpers import AveragesExplorer, Explorer, MapExplorer
+from helpers import AveragesExplorer, Explorer, MapExplorer, ProductExplorer, build, profile
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
 from helpers.training import History
@@ -317,6 +318,126 @@ def test_the_critical_gain_is_marked_only_where_there_is_one():
     for change in {"norm": "batch"}, {"norm": "none", "activation": "sigmoid"}:
         explorer.set(**change)
         assert "critical" not in explorer.page.value
+
+
+# --- with skips, there and back -----------------------------------------------------------------------------------------------
+
+SKIPS = {"norm": ("none", "batch", "layer"), "skip": (False, True), "branch_scale": (0.0, 1.0), "order": ("pre", "post")}
+
+
+@pytest.fixture(scope="module")
+def both_ways():
+    return Explorer(norm="none", skip=True, branch_scale=1.0, order="pre", backward=True)
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"skip": 1}, "skip must be one of False, True, got 1"),
+        ({"branch_scale": 2}, "branch_scale must be a finite number from 0 to 1, got 2"),
+        ({"order": "before"}, "order must be one of 'pre', 'post', got 'before'"),
+        ({"backward": "yes"}, "backward must be one of False, True, got 'yes'"),
+    ],
+    ids=str,
+)
+def test_a_skips_setting_that_is_not_allowed_is_named(rejects, bad, message):
+    rejects(lambda: Explorer(**bad), message)
+
+
+def test_a_gradient_needs_the_digits_and_their_classes(rejects):
+    rejects(lambda: Explorer(x=torch.ones(8, 3), backward=True), "x must be None where backward is True: the classes are those of the digits")
+
+
+def test_states_with_skips_are_drawn_there_and_back(both_ways, subtests):
+    chance = random.Random(0)
+    for values in product(*SKIPS.values()):
+        state = dict(zip(SKIPS, values)) | random_state(chance)
+        with subtests.test(**state):
+            both_ways.set(**state)
+            assert empty_panels(both_ways) == []
+            assert {"nan", "inf"}.isdisjoint(re.findall(r"[\w.+-]+", both_ways.alt.lower())), both_ways.alt
+
+
+def test_the_panels_are_the_profiles_stream_and_gradient(both_ways):
+    state = {"depth": 9, "width": 32, "gain": 1.3, "activation": "relu", "norm": "batch", "skip": True, "branch_scale": 0.5, "order": "pre"}
+    both_ways.set(dtype="float64", **state)
+    seen = profile(build(**state, inputs=64, classes=10, seed=1), both_ways.x, both_ways.y, dtype="float64")
+    left, right = (drawing.lines[0].get_ydata() for drawing in both_ways.live.drawings)
+    np.testing.assert_array_equal(left, seen.stream_std)
+    np.testing.assert_array_equal(right, seen.gradient)
+    table = Elements(both_ways.page.value).text
+    assert f"{seen.stream_std[-1]:.3g}" in table and f"{seen.gradient[0]:.3g}" in table
+
+
+@pytest.mark.parametrize(
+    "state, factor",
+    [
+        ({"gain": 2.0}, 2**0.5),
+        ({"gain": 0.9, "activation": "linear"}, 0.9),
+        ({"gain": 2**0.5, "skip": True}, 2**0.5),
+        ({"gain": 2.0, "skip": True, "branch_scale": 0.5, "activation": "linear"}, 2**0.5),
+        ({"gain": 2.0, "skip": True, "branch_scale": 0.5, "activation": "linear", "order": "post"}, 2**0.5),
+        ({"gain": 2.0, "skip": True, "order": "post"}, None),
+        ({"gain": 2.0, "norm": "batch"}, None),
+        ({"gain": 2.0, "activation": "tanh"}, None),
+    ],
+    ids=str,
+)
+def test_the_law_is_drawn_both_ways_where_there_is_one_and_a_wide_network_keeps_to_it(both_ways, state, factor):
+    settings = {"activation": "relu", "norm": "none", "skip": False, "branch_scale": 1.0, "order": "pre", "dtype": "float32"}
+    both_ways.set(**settings | {"depth": 10, "width": 256} | state)
+    for drawing, sense in zip(both_ways.live.drawings, (1, -1)):
+        assert drawing.law.get_visible() == (factor is not None)
+        if factor:
+            law, measured = drawing.law.get_ydata(), drawing.lines[0].get_ydata()
+            np.testing.assert_allclose(law[1:] / law[:-1], factor**sense, rtol=0.01)
+            assert np.abs(np.log(measured / law)).max() < 0.7
+
+
+def test_one_over_the_root_of_the_blocks_is_marked_and_moves_with_the_depth(both_ways):
+    both_ways.set(depth=17, skip=True)
+    assert "1/√blocks 0.25" in both_ways.page.value and "left: 25.00%" in both_ways.page.value
+    both_ways.set(depth=5)
+    assert "1/√blocks 0.50" in both_ways.page.value and "critical" not in both_ways.page.value
+    both_ways.set(depth=1)
+    assert "1/√blocks" not in both_ways.page.value
+
+
+# --- a gradient as a product ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def products():
+    return ProductExplorer()
+
+
+def test_every_state_of_the_product_is_drawn(products, subtests):
+    for factor, depth, activation in product((-1, -0.3, 0, 0.01, 0.85, 1.5), (1, 30, 200), ACTIVATIONS):
+        with subtests.test(factor=factor, depth=depth, activation=activation):
+            products.set(factor=factor, depth=depth, activation=activation)
+            assert empty_panels(products) == []
+            assert {"nan", "inf", "overflows"}.isdisjoint(re.findall(r"[\w.+-]+", products.alt.lower())), products.alt
+
+
+def test_the_real_gradient_is_that_of_a_network_whose_weights_have_the_factor(products):
+    found = products.gradient(False, 0.5, 20, "linear")
+    assert found[-1] == 1 and len(found) == 21
+    np.testing.assert_allclose(found, 0.5 ** np.arange(20, -1, -1), rtol=0.5)
+    np.testing.assert_array_equal(products.gradient(True, 0.0, 20, "relu"), 1)
+
+
+def test_the_smallest_number_of_float32_is_drawn_where_the_product_comes_near_it(products):
+    plain, skips = products.live.drawings
+    products.set(factor=0.1, depth=50, activation="relu")
+    assert plain.limit.get_visible() and not skips.limit.get_visible()
+    assert plain.limit_name.get_text() == "smallest float32" and plain.limit.get_ydata()[0] == 2.0**-149
+    products.set(factor=0.85, depth=30)
+    assert not plain.limit.get_visible()
+
+
+def test_a_setting_of_the_product_that_is_not_allowed_is_named(rejects):
+    rejects(lambda: ProductExplorer(factor=-1.5), "factor must be a finite number from -1 to 1.5, got -1.5")
+    rejects(lambda: ProductExplorer(depth=0), "depth must be an integer from 1 to 200, got 0")
 
 
 # --- running averages ---------------------------------------------------------------------------------------------------------

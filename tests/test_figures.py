@@ -29,8 +29,8 @@ def cells(rows, columns):
     return Map(new_figure((5, 3)).add_subplot(), "Error", "learning rate", "gain", columns, rows)
 
 
-def curves(labels=("measured",)):
-    return Curves(new_figure((5, 3)).add_subplot(), "Title", "norm", "gradient", labels)
+def curves(labels=("measured",), first=1):
+    return Curves(new_figure((5, 3)).add_subplot(), "Title", "norm", "gradient", labels, first)
 
 
 def said(drawing, *data, **settings):
@@ -112,6 +112,22 @@ def test_a_larger_share_is_darker_and_the_text_stands_out_from_it():
 ])
 def test_curves_in_every_state_are_drawn_and_said(row, sentence):
     assert said(curves(), np.array(row, float)) == sentence
+
+
+def test_curves_may_begin_at_layer_0():
+    drawing = curves(first=0)
+    assert said(drawing, np.array([4.0, 2.0, 1.0])).startswith("The gradient falls from 4 at layer 0 to 1 at layer 2: a factor of 0.500")
+    assert drawing.lines[0].get_xdata().tolist() == [0, 1, 2] and drawing.ax.get_xlim()[0] == -0.5
+    assert "overflows at layer 1 after 4 at layer 0" in said(drawing, np.array([4.0, INF]))
+    assert "(marked ▼), 0 to 1." in said(drawing, np.array([0.0, 0.0, 1.0]))
+
+
+def test_curves_draw_a_limit_only_where_it_is_near():
+    drawing = curves()
+    for row, near in ([1.0, 2.0], False), ([1.0, 1e60], True):
+        said(drawing, np.array(row), limit=("largest float32", 3.4e38))
+        assert drawing.limit.get_visible() == drawing.limit_name.get_visible() == near
+    assert drawing.limit_name.get_text() == "largest float32" and drawing.limit.get_ydata()[0] == 3.4e38
 
 
 def test_curves_draw_the_smallest_and_the_largest_number_of_float32():

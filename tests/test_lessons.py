@@ -1,9 +1,16 @@
 """What the lessons say in their answers to "try this", which the reader sees in the explorer and no cell prints."""
 
+import ast
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from helpers import Explorer, build, digits, profile, sweep
+from helpers import Explorer, ProductExplorer, build, digits, profile, sweep
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
 def explored(gain, *, depth=50, width=256, dtype=None):
@@ -92,3 +99,158 @@ def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train(
     assert not lessons[1, -2:].any(), "learning rates of 1 and more"
     columns = trained[1].mean(0).argmax(0)  # of each gain, the least learning rate at which most seeds train
     assert columns[-1] > columns[1], "a larger gain needs a larger learning rate"
+
+
+# --- 05 -----------------------------------------------------------------------------------------------------------------------
+
+
+def lesson(name, *wanted):
+    """The functions of these names as a lesson defines them, with all that its cells import."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    trees = [ast.parse("".join(cell["source"])).body for cell in cells if cell["cell_type"] == "code"]
+    kept = [node for tree in trees for node in tree if isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") in wanted]
+    space = {}
+    exec(compile(ast.Module(kept, []), name, "exec"), space)  # noqa: S102, the text is our own
+    return [space[one] for one in wanted]
+
+
+def initial(activation="relu", depth=50, width=256, batch=256, seeds=1, **settings):
+    """The Profile, with its gradient, of networks at initialization."""
+    shape = {"inputs": 64, "classes": 10, "seed": list(range(seeds)), "stack": (seeds,)}
+    data = digits(0)
+    return profile(build(depth, width, activation=activation, **shape, **settings), data.x[:batch], data.y[:batch])
+
+
+def typical(values):
+    return np.exp(np.log(values).mean())
+
+
+def back(seen):
+    """By how much the gradient grows from the last layer to the first: the seeds' geometric mean."""
+    return typical(seen.gradient[0] / seen.gradient[-1])
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("factor, depth", [(0.85, 30), (0.1, 50), (1.1, 50), (-0.5, 7)])
+def test_05_the_drawn_product_is_autograds_and_a_finite_differences(factor, depth, skip):
+    def chain(x):
+        for _ in range(depth):
+            x = factor * x + skip * x
+        return x
+
+    x = torch.tensor(1.0, dtype=torch.double, requires_grad=True)
+    [gradient] = torch.autograd.grad(chain(x), x)
+    difference = (chain(1 + 1e-6) - chain(1 - 1e-6)) / 2e-6
+    explorer = ProductExplorer(factor=factor, depth=depth)
+    drawn = explorer.live.drawings[skip].lines[0].get_ydata()[0]
+    assert drawn == pytest.approx(abs(gradient.item()), rel=1e-9) == pytest.approx(abs(difference), rel=1e-6)
+
+
+def test_05_the_articles_curve_ends_at_0_007_and_the_real_plain_network_keeps_to_it():
+    plain, _ = ProductExplorer(factor=0.85, depth=30).live.drawings
+    toy, real = (line.get_ydata() for line in plain.lines)
+    assert 0.006 < toy[0] < 0.008 and toy[-1] == 1.0 and len(toy) == 31
+    assert np.abs(np.log(real / toy)).max() < np.log(1.5)
+
+
+def test_05_0_1_fifty_times_is_zero_in_float32_and_the_line_crosses_its_smallest_number_between_0_12_and_0_13():
+    assert torch.tensor(0.1).repeat(50).prod() == 0 < torch.tensor(0.1, dtype=torch.double).repeat(50).prod()
+    assert 0.12**50 < 2.0**-149 < 0.13**50
+
+
+def test_05_at_factor_1_tanh_falls_behind_the_product_and_sigmoid_far_behind():
+    ends = {name: ProductExplorer(factor=1, depth=50, activation=name).live.drawings[0].lines[1].get_ydata()[0] for name in ("tanh", "sigmoid")}
+    assert ends["sigmoid"] < 1e-6 < ends["tanh"] < 0.5
+
+
+def test_05_one_gain_levels_both_ways_for_relu_and_none_does_for_tanh():
+    relu, tanh = initial(gain=1.41, width=128), initial("tanh", gain=1.15, width=128)
+    assert 0.2 < relu.stream_std[-1] / relu.stream_std[0] < 5 and 0.2 < back(relu) < 5
+    assert 0.5 < back(tanh) < 2 and tanh.stream_std[-1] / tanh.stream_std[0] < 0.6
+
+
+def test_05_batch_norm_levels_the_signal_at_any_gain_and_the_gradient_climbs():
+    for gain in 0.5, 3.0:
+        seen = initial(gain=gain, width=128, norm="batch")
+        assert (np.abs(seen.stream_std - 1) < 0.2).all() and back(seen) > 1000
+    assert back(initial(width=128, norm="batch", batch=8)) > 5 * back(initial(width=128, norm="batch"))
+
+
+@pytest.mark.parametrize("activation, low, high", [("relu", 1.211 * 0.98, 1.211 * 1.02), ("linear", 1.00, 1.03)])
+def test_05_batch_norm_makes_the_gradient_grow_by_the_theorys_factor_a_layer(activation, low, high):
+    assert low < back(initial(activation, batch=512, seeds=5, norm="batch")) ** (1 / 49) < high
+
+
+def test_05_gradients_shatter_in_plain_networks_and_less_with_skips():
+    grown, slope, autocorrelation = lesson("05_vanishing_gradients", "grown", "slope", "autocorrelation")
+    points = torch.linspace(-2, 2, 256)
+
+    def lag_1(*args, **settings):
+        return np.array([autocorrelation(slope(grown(*args, seed, **settings), points), [1])[0] for seed in range(8)])
+
+    assert (lag_1(2) >= 0.9).all()
+    for depth in 24, 50:  # of white noise, lag 1 scatters by 1 / √256 = 0.06
+        assert abs(lag_1(depth).mean()) <= 0.1 and (abs(lag_1(depth)) < 0.25).all()
+    assert (lag_1(51, skip=True, branch_scale=0.1) >= 0.6).all()
+    assert (lag_1(50, norm="none") >= 0.9).all(), "the naive set-up fails"
+
+
+def test_05_without_norm_no_unit_switches():
+    grown, switches = lesson("05_vanishing_gradients", "grown", "switches")
+    switches.__globals__["points"] = torch.linspace(-2, 2, 256)
+    assert switches(grown(50, norm="none")) == 0
+    assert switches(grown(50)) > 0.5
+
+
+# --- 06 -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_06_the_real_network_keeps_to_pythagoras_and_not_to_the_product():
+    for factor in 0.85, 0.1, -1.0:
+        _, skips = ProductExplorer(factor=factor, depth=50).live.drawings
+        real = skips.lines[1].get_ydata()
+        assert np.abs(np.log(real / (1 + factor**2) ** (np.arange(50, -1, -1) / 2))).max() < np.log(2.5)
+
+
+def test_06_the_products_right_panel_is_level_only_at_factor_0():
+    plain, skips = ProductExplorer(factor=0, depth=30).live.drawings
+    assert (skips.lines[0].get_ydata() == 1).all() and (plain.lines[0].get_ydata()[:-1] == 0).all()
+    _, skips = ProductExplorer(factor=-1, depth=30).live.drawings
+    assert (skips.lines[0].get_ydata()[:-1] == 0).all()
+
+
+def test_06_without_norm_variance_doubles_and_the_gradient_grows_by_root_2_a_block():
+    seen = initial(seeds=5, skip=True)
+    assert 1.8 < typical(seen.stream_std[-1] / seen.stream_std[0]) ** (2 / 49) < 2.1
+    assert 1.35 < back(seen) ** (1 / 49) < 1.5
+
+
+@pytest.mark.parametrize("activation, power", [("relu", 0.5 * np.pi / (np.pi - 1)), ("linear", 0.5)])
+def test_06_with_batch_norm_the_gradient_grows_like_a_power_of_the_blocks(activation, power):
+    """Block l multiplies the squared gradient by 1 + c/l: not linear growth, as some texts say, but the power c/2."""
+    blocks = np.array([5, 10, 20, 40, 80, 160])
+    seen = [initial(activation, depth=n + 1, width=128, seeds=3, skip=True, norm="batch") for n in blocks]
+    assert np.polyfit(np.log(blocks), np.log([*map(back, seen)]), 1)[0] == pytest.approx(power, abs=0.1)
+    added = [(one.stream_std[-1] ** 2 - one.stream_std[0] ** 2).mean() / n for one, n in zip(seen, blocks)]
+    np.testing.assert_allclose(added, 1, atol=0.2)
+
+
+def test_06_the_scaled_blocks_singular_values_stay_in_a_band_where_the_plain_products_spread():
+    [jacobian] = lesson("06_skip_connections", "jacobian")
+    for seed in range(5):
+        scaled, plain = (torch.linalg.svdvals(jacobian(skip, 100, 0.1, seed)) for skip in (True, False))
+        assert 0.1 < scaled.min() < scaled.max() < 10
+        assert plain.max() / plain.min().clamp(min=1e-300) > 1e15
+
+
+def test_06_at_the_mark_both_lines_are_nearly_level_at_any_depth():
+    for depth in 10, 50, 200:
+        seen = initial(depth=depth, width=128, gain=1.41, skip=True, branch_scale=round((depth - 1) ** -0.5, 2))
+        assert 1 < seen.stream_std[-1] / seen.stream_std[0] < 2.5 and 1 < back(seen) < 3
+
+
+def test_06_what_the_explorer_tells_of_batch_norm_and_of_the_order():
+    settings = {"width": 128, "gain": 1.41, "norm": "batch"}
+    assert 10 < back(initial(skip=True, **settings)) < 20 and 5e3 < back(initial(**settings)) < 5e4
+    assert back(initial(skip=True, order="post", **settings)) < 20
+    assert back(initial("tanh", skip=True, order="post", **settings)) > 10 * back(initial("tanh", skip=True, **settings))

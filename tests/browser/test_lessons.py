@@ -12,8 +12,16 @@ EXPLORERS = {
         ["mode", "batches", "batch", "momentum"],
     ],
     "04_what_batch_norm_buys.ipynb": [["norm", "epoch", "lr", "gain"]],
+    "05_vanishing_gradients.ipynb": [
+        ["factor", "depth", "activation"],
+        ["depth", "gain", "width", "activation", "dtype", "norm", "batch"],
+    ],
+    "06_skip_connections.ipynb": [
+        ["factor", "depth", "activation"],
+        ["depth", "gain", "width", "activation", "dtype", "norm", "skip", "branch_scale", "order"],
+    ],
 }
-MENUS = ("activation", "dtype", "norm", "mode")
+MENUS = ("activation", "dtype", "norm", "mode", "skip", "order")
 
 
 @pytest.fixture(scope="module", params=EXPLORERS)
@@ -51,7 +59,8 @@ def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_othe
         first = explorer.locator("img").get_attribute("src")
         for name in names:
             assert control(explorer, name).count() == 1, name
-            control(explorer, name).press("End" if name == "activation" else "Home")
+            at_first = control(explorer, name).evaluate("control => control.selectedIndex === 0")
+            control(explorer, name).press("End" if at_first else "Home")
             wait_until(explorer, "!==", first)
             explorer.get_by_role("button", name="reset").click()
             wait_until(explorer, "===", first)
