@@ -55,7 +55,8 @@ STYLE = """<style>
 .explorer .controls { display: grid; grid-template-columns: repeat(auto-fill, 330px); gap: 2px 14px; max-width: 1018px }
 .explorer .controls > .widget-box { display: contents }
 .explorer .controls .widget-inline-hbox { width: 322px }
-.explorer .controls > button { width: 100px; margin-left: 88px }
+.explorer .controls { --jp-widgets-inline-label-width: 88px }
+.explorer .controls > button { width: 100px; margin-left: 96px }
 .explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
 .explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
 .explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
@@ -297,8 +298,8 @@ class ProductExplorer(Sliders):
         self.x, self.y = data.x[:32].double(), data.y[:32]
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0}
-        plain = partial(Curves, title="Plain: x → F(x)", labels=("toy: F′", "real network"), **named)
-        skip = partial(Curves, title="With a skip: x → F(x) + x", labels=("toy: F′ + 1", "real network"), **named)
+        plain = partial(Curves, title="Plain: x → F(x)", labels=("F′ (toy)", "real network"), **named)
+        skip = partial(Curves, title="With a skip: x → F(x) + x", labels=("F′ + 1 (toy)", "real network"), **named)
         settings = {"factor": factor, "depth": depth, "activation": activation}
         super().__init__(*two_panels(plain, skip, (-0.18, -0.18)), settings)
 

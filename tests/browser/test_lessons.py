@@ -50,6 +50,11 @@ def test_every_cell_runs_without_an_error(lesson, course):
     assert lesson.complaints == []
 
 
+def test_no_label_of_a_control_is_cut(lesson):
+    cut = "all => all.filter(label => label.scrollWidth > label.clientWidth).map(label => label.textContent)"
+    assert lesson.locator(".explorer .widget-label").evaluate_all(cut) == []
+
+
 def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_other(lesson):
     explorers = lesson.locator(".explorer").all()
     assert len(explorers) == len(EXPLORERS[lesson.name])
