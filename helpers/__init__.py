@@ -1,10 +1,10 @@
 """The shared model code of the course: one builder, one probe, one way to train, one live figure. Hands on the names only."""
 
 from .checks import check, compare
-from .datasets import digits
-from .explorer import AveragesExplorer, Explorer, MapExplorer, ProductExplorer
+from .datasets import digits, recorded
+from .explorer import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer
 from .figures import Curves, Lines, Map, Spread, Values, picture
-from .networks import BatchNorm, batch_norm, batch_norm_backward, build, cross_entropy
+from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
 from .signals import profile
 from .training import error, fit, sweep
 
@@ -12,6 +12,7 @@ __all__ = [
     "AveragesExplorer",
     "BatchNorm",
     "Curves",
+    "DepthExplorer",
     "Explorer",
     "Lines",
     "Map",
@@ -22,6 +23,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "build",
+    "build_conv",
     "check",
     "compare",
     "cross_entropy",
@@ -30,5 +32,6 @@ __all__ = [
     "fit",
     "picture",
     "profile",
+    "recorded",
     "sweep",
 ]

@@ -3,7 +3,8 @@
 A mistake is known by what it computes: beside each answer stand the functions that people write instead.
 """
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,9 +31,10 @@ def named(returned, *names):
     """What an answer returned, by name. Raises Mistake if there are not as many things."""
     if returned is ...:
         return {"": ...}
-    if not isinstance(returned, (tuple, list)) or len(returned) != len(names):
+    parts = list(returned) if isinstance(returned, Iterable) else []
+    if len(parts) != len(names):
         raise Mistake(f"return {len(names)} things: {', '.join(names)}")
-    return dict(zip(names, returned))
+    return dict(zip(names, parts))
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def looked_at(exercise, name, answer, instance):
     if answer is ...:
         return {"": ...}
     try:
-        parts = exercise.look(answer, *instance)
+        parts = exercise.look(answer, *copy.deepcopy(instance))  # what it changes in place is its own
     except Mistake:
         raise
     except Exception as error:
@@ -146,13 +148,37 @@ def compare(prediction, measured, unit=""):
         print(f"Measured: {measured:.2g}{unit}. (You did not write a prediction: it is worth a guess before you look.)")
         return
     said = f"Your prediction: {prediction}{unit}. Measured: {measured:.2g}{unit}."
-    if unit.strip() == "%" and isinstance(prediction, (int, float)):
+    if prediction == measured:
+        said += " Right."
+    elif unit.strip() == "%" and isinstance(prediction, (int, float)):
         points = abs(prediction - measured)
         said += " Close." if points < 5 else f" Off by {points:.0f} points."
     elif isinstance(prediction, (int, float)) and prediction > 0 and measured > 0:
         ratio = max(prediction / measured, measured / prediction)
         said += " Close." if ratio < 1.25 else f" Off by a factor of {ratio:.2g}."
     print(said)
+
+
+# --- 01: two layers that do nothing --------------------------------------------------------------------------------------------
+
+
+def do_nothing_with(*, negative=-1.0, back=-1.0):
+    """The exercise's answer, or one of its mistakes. negative, back: of the second half of the units, their sign on the way
+    in and on the way out."""
+
+    def function(width):
+        one = torch.eye(width)
+        return torch.cat([one, negative * one], 1), torch.cat([one, back * one], 0)
+
+    return function
+
+
+def look_at_do_nothing(function, x):
+    parts = named(function(x.shape[1]), "first", "second")
+    first, second = parts.values() if len(parts) == 2 else (..., ...)
+    if first is ...:
+        return {"": ...}
+    return {"what comes out": torch.relu(x @ first) @ second}
 
 
 # --- 03: batch norm with its running averages ---------------------------------------------------------------------------------
@@ -253,7 +279,7 @@ def layers(generator):
 # --- 05: the way back through a ReLU network -----------------------------------------------------------------------------------
 
 
-def backward_with(*, mask=lambda z, after: z > 0, transposed=True, first_mask=False, upside_down=False):
+def backward_with(*, mask=lambda z, after: z > 0, transposed=True, first_mask=False, upside_down=False, stuck=False):
     """The exercise's answer, or one of its mistakes. mask: of a layer's pre-activations and of the next layer's."""
 
     def function(gradient, z, weights):
@@ -261,15 +287,17 @@ def backward_with(*, mask=lambda z, after: z > 0, transposed=True, first_mask=Fa
         for k in reversed(range(len(weights))):
             weight = weights[k].T if transposed else weights[k]
             passed = mask(z[k], z[k + 1])
-            gradient = (gradient * passed) @ weight if first_mask else (gradient @ weight) * passed
-            gradients.append(gradient)
+            new = (gradient * passed) @ weight if first_mask else (gradient @ weight) * passed
+            gradients.append(new)
+            gradient = gradient if stuck else new
         return gradients if upside_down else gradients[::-1]
 
     return function
 
 
 def look_at_backward(function, gradient, z, weights):
-    return named(function(gradient, z, weights), *(f"the gradient at z[{k}]" for k in range(len(z))))
+    names = [f"the gradient at z[{k}]" for k in range(len(z))]
+    return named(function(gradient, z, weights), *names)
 
 
 def chains(generator):
@@ -284,13 +312,15 @@ def chains(generator):
 # --- 06: a residual block ------------------------------------------------------------------------------------------------------
 
 
-def block_with(*, on_skip=lambda x: x, on_branch=torch.relu, at_end=lambda x: x, skip=True, scaled=True, all_scaled=False):
-    """The exercise's answer, or one of its mistakes."""
+def block_with(
+    *, on_skip=lambda x: x, before=torch.relu, after=lambda x: x, at_end=lambda x: x, skip=1.0, branch=lambda scale: scale
+):
+    """The exercise's answer, or one of its mistakes. before, after: what stands before and after the weight of the branch;
+    skip: what the skip is multiplied by, None for the scale."""
 
     def function(x, weight, projection, branch_scale):
-        passed = on_skip(x) if projection is None else on_skip(x) @ projection
-        out = (passed if skip else 0) + (branch_scale if scaled and not all_scaled else 1) * (on_branch(x) @ weight)
-        return at_end(branch_scale * out if all_scaled else out)
+        kept = on_skip(x) if projection is None else on_skip(x) @ projection
+        return at_end((branch_scale if skip is None else skip) * kept + branch(branch_scale) * after(before(x) @ weight))
 
     return function
 
@@ -302,6 +332,20 @@ def blocks(generator):
 
 
 EXERCISES = {
+    "do_nothing": Exercise(
+        answer=do_nothing_with(),
+        instances=lambda generator: [(torch.randn(5, width, generator=generator),) for width in (1, 3)],
+        look=look_at_do_nothing,
+        mistakes={
+            "the ReLU loses what is negative: let a second unit carry it, with the sign turned": do_nothing_with(back=0.0),
+            "that gives |x|: on the way back the second unit's sign has to be turned again": do_nothing_with(back=1.0),
+            "both units carry the positive half, and the negative one is lost": do_nothing_with(negative=1.0, back=1.0),
+            "the second unit takes away what the first one brings: turn its sign on the way in, too": (
+                do_nothing_with(negative=1.0, back=-1.0)
+            ),
+        },
+        praise="Any number of such pairs may be added to a network, and it answers as before.",
+    ),
     "critical_gain": Exercise(
         answer=lambda slope: (2 / (1 + slope**2)) ** 0.5,
         instances=lambda generator: [(float(slope),) for slope in torch.rand(5, generator=generator) * 0.8 + 0.1],
@@ -401,22 +445,25 @@ EXERCISES = {
             "the gradient at z[k] is masked by z[k] itself, not by the next layer's": backward_with(mask=lambda z, after: after > 0),
             "first back through the weight, then through the ReLU: forward it was the other way round": backward_with(first_mask=True),
             "multiply by the slope of the ReLU, 0 or 1, not by its value": backward_with(mask=lambda z, after: z.relu()),
-            "the list is upside down: the first layer's gradient comes first": backward_with(upside_down=True),
+            "at z[0] stands what belongs to the last of z: is the list upside down?": backward_with(upside_down=True),
+            "each step starts from the gradient of the layer after it, not from the last layer's": backward_with(stuck=True),
         },
-        praise="These five lines are what loss.backward() does in a ReLU network.",
+        praise="That is how loss.backward() goes back through a ReLU network.",
     ),
     "block": Exercise(
         answer=block_with(),
         instances=blocks,
         look=lambda function, *instance: {"the output": function(*instance)},
         mistakes={
-            "the skip is missing": block_with(skip=False),
-            "the branch is not scaled": block_with(scaled=False),
-            "the scale belongs to the branch alone: on the skip it would shrink x in every block": block_with(all_scaled=True),
+            "the skip is missing": block_with(skip=0.0),
+            "the branch is not scaled": block_with(branch=lambda scale: 1),
+            "the scale belongs to the branch alone: on the skip it would shrink x in every block": block_with(skip=None),
+            "the scale belongs to the branch, not to the skip": block_with(skip=None, branch=lambda scale: 1),
+            "the ReLU stands before the weight": block_with(before=lambda x: x, after=torch.relu),
             "the skip goes past the ReLU: as it is, x loses its negative half in every block": block_with(on_skip=torch.relu),
-            "the branch has lost its ReLU: then the block is one linear layer": block_with(on_branch=lambda x: x),
+            "the branch has lost its ReLU: then the block is one linear layer": block_with(before=lambda x: x),
             "in the order \"pre\" nothing comes after the sum": block_with(at_end=torch.relu),
-            "that is the order \"post\": here the ReLU stands before the weight": block_with(on_branch=lambda x: x, at_end=torch.relu),
+            "that is the order \"post\": here the ReLU stands before the weight": block_with(before=lambda x: x, at_end=torch.relu),
         },
         praise="With a projection the widths may differ; without one, nothing stands in the way of x.",
     ),
@@ -436,6 +483,7 @@ EXERCISES = {
             "that is right for very many blocks; for few, the growth of the growth counts: (1 + scale²)^blocks = 2": (
                 lambda blocks: (0.6931471805599453 / blocks) ** 0.5
             ),
+            "blocks · scale² = 1 is meant to double it, and growth compounds: (1 + scale²)^blocks = 2": lambda blocks: (2 / blocks) ** 0.5,
             "each block multiplies by 1 + scale²; you have left out the 1": lambda blocks: 2 ** (1 / (2 * blocks)),
         },
         praise="One block or a thousand: the variance doubles once.",

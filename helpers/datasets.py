@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +51,29 @@ def load(name, folder=DATA):
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}
+
+
+def keep(name, arrays, folder=DATA):
+    """Writes a dict of arrays as the file `name` in `folder`, whole or not at all, and its sha256 into `folder`/SHA256SUMS."""
+    folder = Path(folder)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    sums = folder / "SHA256SUMS"
+    lines = [line for line in sums.read_text(encoding="utf-8").splitlines() if line[66:] != name] if sums.exists() else []
+    lines.append(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}  {name}")
+    for path, content in (folder / name, buffer.getvalue()), (sums, "".join(f"{line}\n" for line in lines).encode()):
+        new = path.with_name(f"{path.name}.new")
+        new.write_bytes(content)
+        new.replace(path)
+
+
+def recorded(name, folder=DATA):
+    """What `python -m helpers.experiments NAME` has recorded: its arrays, and what it says of itself, as two dicts.
+
+    The arrays' first dimensions are those of the dict's "axes". Raises DamagedData as `load` does.
+    """
+    arrays = load(f"{name}.npz", folder)
+    return arrays, json.loads(str(arrays.pop("config")))
 
 
 def digits(seed=0, *, test=297, folder=DATA):

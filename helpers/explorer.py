@@ -9,10 +9,11 @@ import torch
 from matplotlib.transforms import Bbox
 
 from .arguments import choice, integer, number
-from .datasets import digits
+from .datasets import digits, recorded
 from .figures import Curves, Lines, Map, Spread, Values, bundle, img, new_figure, to_png
 from .networks import ACTIVATIONS, NORMS, ORDERS, BatchNorm, LayerNorm, Linear, batch_norm, build
 from .signals import DTYPES, profile
+from .training import fit
 
 CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0}  # the gain that keeps a small signal's size
 UNIT_GAIN = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
@@ -56,7 +57,7 @@ STYLE = """<style>
 .explorer .controls > .widget-box { display: contents }
 .explorer .controls .widget-inline-hbox { width: 322px }
 .explorer .controls { --jp-widgets-inline-label-width: 88px }
-.explorer .controls > button { width: 100px; margin-left: 96px }
+.explorer .controls > button { width: auto; min-width: 100px; justify-self: start; margin-left: 96px }
 .explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
 .explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
 .explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
@@ -109,10 +110,10 @@ class Sliders(widgets.VBox):
     """Controls and a figure of two drawings that follows them. What is drawn is told by a subclass, in `draw`.
 
     settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
-    choices: lists of the values of those settings that SLIDERS and MENUS do not know.
+    choices: lists of the values of those settings that SLIDERS and MENUS do not know. buttons: what stands beside *reset*.
     """
 
-    def __init__(self, figure, drawings, settings, choices=None):
+    def __init__(self, figure, drawings, settings, choices=None, buttons=()):
         self.start = {name: value for name, value in settings.items() if value is not None}
         self.choices = choices or {}
         self.live = Live(figure, drawings)
@@ -120,7 +121,7 @@ class Sliders(widgets.VBox):
         reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
         reset.on_click(lambda _: self.reset())
         self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
-        rows = widgets.Box([self.box, reset])
+        rows = widgets.Box([self.box, reset, *buttons])
         rows.add_class("controls")
         super().__init__([rows, self.page])
         self.add_class("explorer")
@@ -252,7 +253,7 @@ class Explorer(Sliders):
         settings |= {"norm": norm, "batch": batch, "gamma": gamma, "beta": beta}
         settings |= {"skip": skip, "branch_scale": branch_scale, "order": order}
         there = partial(Curves, title="Forward: spread of the signal", ylabel="standard deviation", quantity="spread")
-        back = partial(Curves, title="Backward: size of the gradient", ylabel="norm of the gradient", quantity="gradient")
+        back = partial(Curves, title="Backward: size of the gradient", ylabel="norm of the gradient", quantity="gradient", backward=True)
         super().__init__(*(two_panels(there, back, (-0.18, -0.18)) if backward else two_panels(Spread, Values)), settings)
 
     def draw(self, dtype="float32", batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
@@ -279,7 +280,7 @@ class Explorer(Sliders):
     def marks(self, depth, activation, norm="none", skip=False, branch_scale=None, **_):
         """The critical gain, where the activation has one and neither norm nor skip is there; a branch's 1 / √blocks."""
         if CRITICAL.get(activation) and norm == "none" and not skip:
-            yield "gain", CRITICAL[activation], f"critical {CRITICAL[activation]:.3f}"
+            yield "gain", CRITICAL[activation], f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}"
         if branch_scale is not None and depth > 1:
             yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
 
@@ -297,16 +298,16 @@ class ProductExplorer(Sliders):
         data = digits(0)
         self.x, self.y = data.x[:32].double(), data.y[:32]
         self.seed = integer("seed", seed, 0, 2**63 - 1)
-        named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0}
-        plain = partial(Curves, title="Plain: x → F(x)", labels=("F′ (toy)", "real network"), **named)
-        skip = partial(Curves, title="With a skip: x → F(x) + x", labels=("F′ + 1 (toy)", "real network"), **named)
+        named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0, "backward": True}
+        plain = partial(Curves, title="Plain, x → F(x): F′ a layer", labels=("product", "real network"), **named)
+        skip = partial(Curves, title="With a skip, x → x + F(x): 1 + F′ a layer", labels=("product", "real network"), **named)
         settings = {"factor": factor, "depth": depth, "activation": activation}
         super().__init__(*two_panels(plain, skip, (-0.18, -0.18)), settings)
 
     def draw(self, factor, depth, activation):
         left, right = self.live.drawings
         back = np.arange(depth, -1.0, -1)  # how many steps the gradient has come back
-        gradients = [self.gradient(skip, abs(factor), depth, activation) for skip in (False, True)]
+        gradients = [self.gradient(skip, factor, depth, activation) for skip in (False, True)]
         least = "smallest float32", 2.0**-149
         said = left.update(abs(factor) ** back, gradients[0], limit=least)
         law = ("√(1+F′²)", (1 + factor**2) ** (back / 2)) if activation in ("relu", "linear") else None
@@ -417,6 +418,60 @@ class MapExplorer(Sliders):
         table = f"<table><tr><th>norm</th><th>train error</th></tr>{rows}</table>"
         ends = ", ".join(f"{name} {error}" for name, error in last.items())
         return table, f"norm {norm}, epoch {epoch}: {said} Train error at learning rate {lr:.2g}, gain {gain:.2g}: {ends}."
+
+
+class DepthExplorer(Sliders):
+    """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and how the chosen depth was
+    trained; a button trains it now, with a new seed, while the right panel follows.
+
+    depth: one of the recorded ones. skip: whether the networks have skips; None makes no control, and shows those without.
+    Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(self, *, depth=20, skip=None, seed=5):
+        self.record, about = recorded("depths")
+        self.depths, self.fit, self.now = about["axes"]["depth"], about["fit"], {}
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
+        epochs = self.record["loss"].shape[2]
+        left = partial(
+            Lines, title="After training (hollow: each seed)", xlabel="depth", ylabel="error", labels=("train", "test", "chosen"),
+            dots=True, xlim=(5, 60), ylim=(0, 1),
+        )
+        right = partial(
+            Lines, title="The chosen depth", xlabel="epoch", ylabel="error", labels=("train", "test", "train, now"),
+            xlim=(1, epochs), ylim=(0, 1),
+        )
+        button = widgets.Button(description="train this depth now", tooltip="Trains a network of this depth, from a new seed")
+        button.on_click(lambda _: self.train(**self.state))
+        super().__init__(*two_panels(left, right), {"depth": depth, "skip": skip}, {"depth": self.depths}, [button])
+
+    def draw(self, depth, skip=False):
+        left, right = self.live.drawings
+        at = self.depths.index(depth)
+        train, test = (self.record[name][int(skip)] for name in ("train_error", "test_error"))  # depth, epoch, seed
+        last, seeds = (train[:, -1], test[:, -1]), np.repeat(self.depths, train.shape[2])
+        left.update(
+            *((self.depths, error.mean(1)) for error in last), ([depth], [last[0][at].mean()]),
+            *((seeds, error.ravel()) for error in last), ([], []),
+        )  # fmt: skip
+        epochs, now = np.arange(1, train.shape[1] + 1), self.now.get((depth, skip))
+        trained = now.train_error if now else np.zeros(0)
+        right.update((epochs, train[at].mean(1)), (epochs, test[at].mean(1)), (epochs[: len(trained)], trained))
+        kind = "with skips" if skip else "without skips"
+        said = f"{depth} layers {kind}: after {len(epochs)} epochs train error {last[0][at].mean():.1%}, test error {last[1][at].mean():.1%}"
+        said += f" (means of {train.shape[2]} seeds)." + (f" Now, after epoch {len(trained)}: {trained[-1]:.1%}." if now else "")
+        rows = "".join(f"<tr><th>{name}</th><td>{error[at].mean():.1%}</td></tr>" for name, error in zip(("train", "test"), last))
+        return f"<table><tr><th></th><th>error</th></tr>{rows}</table>", said
+
+    def train(self, depth, skip=False):
+        """Trains a network of this depth as the recorded ones were, and draws after every epoch."""
+
+        def watch(history):
+            self.now[depth, skip] = history
+            self.show()
+
+        net = build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=self.seed)
+        fit(net, digits(0), **self.fit, progress=False, watch=watch)
 
 
 def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="pre", **_):

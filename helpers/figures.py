@@ -62,7 +62,7 @@ class Drawing:
     def edge_marks(self, marker, height):
         """Marks at the top (height 1) or bottom (0) edge of the Axes, for layers whose value has no place on the scale."""
         place = {"clip_on": False, "zorder": 5, "in_layout": False, "transform": self.ax.get_xaxis_transform()}
-        return self.moving(self.ax.plot([], [], marker, color=LOST, ms=5, **place)[0])
+        return self.moving(self.ax.plot([], [], marker, color="black", ms=5, **place)[0])
 
     def fit_layers(self, depth):
         """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
@@ -76,11 +76,11 @@ class Drawing:
 
 class Curves(Drawing):
     """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it; `first` is the
-    number of the first layer, 1 or 0."""
+    number of the first layer, 1 or 0. backward: the sentences begin at the last layer, where a gradient comes from."""
 
-    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), first=1):
+    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), first=1, backward=False):
         super().__init__(ax, title, ylabel)
-        self.quantity, self.first = quantity, first
+        self.quantity, self.first, self.backward = quantity, first, backward
         ax.set_yscale("log")
         self.lines = self.make_lines(labels, size=3)
         self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
@@ -143,6 +143,8 @@ class Curves(Drawing):
             return f"{name} is exactly zero at {len(zero)} of {depth} layers (marked ▼), {zero[0] + first} to {zero[-1] + first}."
         if depth == 1:
             return f"{name} of the one layer is {row[0]:.3g}."
+        if self.backward:
+            row, first, last = row[::-1], last, first
         ratio = row[-1] / row[0]
         way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
         to = "," if way == "stays near" else " to"

@@ -168,14 +168,15 @@ NORMS = {"none": None, "batch": BatchNorm, "layer": LayerNorm}
 class Residual(nn.Module):
     """x + scale * branch(x): the layer learns what to add to its input, not what to replace it with.
 
-    `branch` is a list of layers that keep x's shape. `scale` is a number or a tensor of shape `stack`; a zero in it would
-    silence its branch for ever, so the whole tensor is learned then. He et al. 2015, "Deep Residual Learning", eq. 1;
-    Bachlechner et al. 2020, "ReZero is All You Need", for the learned scale that starts at 0.
+    `branch` is a list of layers that keep x's shape, or bring it to the shape to which `shortcut` brings x. `scale` is a number
+    or a tensor of shape `stack`; a zero in it would silence its branch for ever, so the whole tensor is learned then.
+    He et al. 2015, "Deep Residual Learning", eq. 1 and 2; Bachlechner et al. 2020, "ReZero is All You Need", for the learned
+    scale that starts at 0.
     """
 
-    def __init__(self, branch, scale=1.0):
+    def __init__(self, branch, scale=1.0, shortcut=None):
         super().__init__()
-        self.branch = nn.Sequential(*branch)
+        self.branch, self.shortcut = nn.Sequential(*branch), shortcut
         scale = torch.as_tensor(scale, dtype=torch.get_default_dtype())[..., None, None]
         if (scale == 0).any():
             self.scale = nn.Parameter(scale.clone())
@@ -183,7 +184,8 @@ class Residual(nn.Module):
             self.register_buffer("scale", scale)
 
     def forward(self, x):
-        return x + self.scale * self.branch(x)
+        kept = x if self.shortcut is None else self.shortcut(x)
+        return kept + self.scale * self.branch(x)
 
 
 def build(
@@ -247,6 +249,66 @@ def build(
             layers += [Residual(step, branch_scale)] if skip else step
         layers += [*norms(), act()]
     return nn.Sequential(*layers, linear(width, classes, gain=1.0))
+
+
+class Shortcut(nn.Module):
+    """Images x (batch, channels, height, width), every `stride`-th pixel of them, with as many channels of zeros added.
+
+    He et al. 2015, "Deep Residual Learning", option A: a skip without weights where size and channels change.
+    """
+
+    def __init__(self, channels, stride):
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, x):
+        return nn.functional.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels))
+
+
+def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="batch", skip=False, order="post", seed=0):
+    """A convolutional network of He's CIFAR shape, 3x3 everywhere, from flat images x (batch, pixels) to class scores.
+
+    depth: 8, 14, 20, … 2000: one convolution, then for each entry of `channels` the same number of pairs of them, then a Linear. At
+    each new number of channels, the image's height and width are halved. image: channels, height and width of x.
+    Every convolution is followed by norm, "batch" or "none", and a ReLU; with `skip` each pair stands in a Residual: order "post"
+    relu(shortcut(x) + conv-norm-relu-conv-norm(x)), "pre" shortcut(x) + norm-relu-conv-norm-relu-conv(x). Weights are He's.
+    There is no stack here, and the layers are torch.nn's. Raises ValueError on a bad argument.
+    He et al. 2015, "Deep Residual Learning", section 4.2; He et al. 2016, "Identity Mappings", for "pre".
+    """
+    if integer("depth", depth, 8, 2000) % 6 != 2:
+        raise ValueError(f"depth must be 6n + 2, such as 8, 14, 20 or 56, got {depth}")
+    choice("norm", norm, ("none", "batch"))
+    choice("skip", skip, (False, True))
+    choice("order", order, ORDERS)
+    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+
+    def conv(before, after, stride=1):
+        layer = nn.Conv2d(before, after, 3, stride, padding=1, bias=norm == "none")
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        return layer
+
+    def active(width):
+        return [nn.BatchNorm2d(width), nn.ReLU()] if norm == "batch" else [nn.ReLU()]
+
+    pre = skip and order == "pre"
+    width = channels[0]
+    layers = [nn.Unflatten(1, image), conv(image[0], width), *([] if pre else active(width))]
+    for block in range((depth - 2) // 6 * len(channels)):
+        after = channels[block * len(channels) // ((depth - 2) // 6 * len(channels))]
+        stride = 1 if after == width else 2
+        if pre:
+            branch = [*active(width), conv(width, after, stride), *active(after), conv(after, after)]
+        else:
+            branch = [conv(width, after, stride), *active(after), conv(after, after), *active(after)]
+        if skip:
+            shortcut = Shortcut(after - width, stride) if stride > 1 else None
+            branch = [Residual(branch if pre else branch[:-1], shortcut=shortcut), *([] if pre else branch[-1:])]
+        layers += branch
+        width = after
+    last = Linear(width, classes, generator=generator)
+    return nn.Sequential(*layers, *(active(width) if pre else []), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
 
 
 def cross_entropy(scores, y):

@@ -28,7 +28,7 @@ class Profile:
     Every array has shape (depth, *stack), plus a last dimension where one is named. A pre-activation z is what goes into
     a layer's activation function, its output a is what comes out; statistics are over the batch and the units together.
     The stream of a residual network is the sum that runs past its layers: what a layer finds there, before norm and activation.
-    Without skips there is none, and z stands for it.
+    Without skips there is none, and z, which is behind the norm, stands for it; so it does in layer 1 of an order "post".
 
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z.
@@ -233,7 +233,7 @@ def _saturated(activation, a):
 
 @torch.enable_grad()
 def _gradients(scores, y, kept, net):
-    """Norms of the gradient at each pre-activation and at the weight of each hidden layer, per network of a stack."""
+    """Norms of the gradient at what each layer works on and at its weight, per network of a stack."""
     loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
     weights = [value for name, value in net.named_parameters() if name.endswith("weight") and value.dim() >= 2]
     gradients = torch.autograd.grad(loss, [*kept, *weights[: len(kept)]])

@@ -60,7 +60,7 @@ def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0
     rate = SCHEDULES[choice("schedule", schedule, tuple(SCHEDULES))]
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
     stack = predict(net, data.x[:1]).shape[:-2]
-    lr = per_network("lr", lr, stack, low=0.0).to(data.x.dtype)
+    lr = per_network("lr", lr, stack, low=0.0).to(data.x)
     optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=momentum, fused=True)
     steps = examples // batch
     rows, stopped = [], False
@@ -68,7 +68,7 @@ def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0
     with _bar(epochs * steps, "step", progress) as bar:
         try:
             for epoch in range(epochs):
-                total = torch.zeros(stack)
+                total = torch.zeros(stack, device=data.x.device)
                 order = torch.randperm(examples, generator=generator).split(batch)[:steps]
                 for step, chosen in enumerate(order):
                     optimizer.param_groups[0]["lr"] = rate((epoch + step / steps) / epochs)
@@ -111,7 +111,7 @@ def _bar(total, unit, progress):
 
 
 def _history(rows, stack, stopped):
-    columns = [torch.stack(column).numpy() for column in zip(*rows)] or [np.zeros((0, *stack))] * 3
+    columns = [torch.stack(column).cpu().numpy() for column in zip(*rows)] or [np.zeros((0, *stack))] * 3
     return History(*columns, diverged=~np.isfinite(columns[0]).all(0), stopped=stopped)
 
 

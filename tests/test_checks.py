@@ -1,5 +1,7 @@
 """The exercises' feedback: right answers pass, each known mistake is named, and nothing is an assert."""
 
+from collections import deque
+
 import pytest
 import torch
 
@@ -98,8 +100,28 @@ def test_a_tensor_is_an_answer_too(capsys):
     assert "Correct" in capsys.readouterr().out
 
 
+def test_what_an_answer_changes_in_place_is_its_own(capsys):
+    def wrong(x, weight, projection, branch_scale):
+        branch = torch.relu_(x) @ weight  # and now x has lost its negative half
+        return (x if projection is None else x @ projection) + branch_scale * branch
+
+    with pytest.raises(Mistake, match="the skip goes past the ReLU"):
+        check("block", wrong)
+
+    def right(gradient, z, weights):
+        found = deque([gradient])
+        z.pop()
+        while weights:
+            gradient = (gradient @ weights.pop().T) * (z.pop() > 0)
+            found.appendleft(gradient)
+        return found
+
+    check("backward", right)
+    assert "Correct" in capsys.readouterr().out
+
+
 def test_an_unknown_exercise_is_named():
-    with pytest.raises(ValueError, match="name must be one of 'critical_gain'.*, got 'citrical_gain'"):
+    with pytest.raises(ValueError, match="name must be one of .*'critical_gain'.*, got 'citrical_gain'"):
         check("citrical_gain", lambda slope: 1)
 
 

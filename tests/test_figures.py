@@ -114,6 +114,13 @@ def test_curves_in_every_state_are_drawn_and_said(row, sentence):
     assert said(curves(), np.array(row, float)) == sentence
 
 
+def test_of_a_gradient_the_sentence_begins_where_it_comes_from():
+    drawing = Curves(new_figure((5, 3)).add_subplot(), "Title", "norm", "gradient", backward=True)
+    sentence = said(drawing, np.array([1.0, 2.0, 4.0]))
+    assert sentence == "The gradient falls from 4 at layer 3 to 1 at layer 1: a factor of 0.500 a layer."
+    assert drawing.lines[0].get_ydata().tolist() == [1, 2, 4]
+
+
 def test_curves_may_begin_at_layer_0():
     drawing = curves(first=0)
     assert said(drawing, np.array([4.0, 2.0, 1.0])).startswith("The gradient falls from 4 at layer 0 to 1 at layer 2: a factor of 0.500")
