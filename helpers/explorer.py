@@ -309,9 +309,9 @@ class ProductExplorer(Sliders):
         back = np.arange(depth, -1.0, -1)  # how many steps the gradient has come back
         gradients = [self.gradient(skip, factor, depth, activation) for skip in (False, True)]
         least = "smallest float32", 2.0**-149
-        said = left.update(abs(factor) ** back, gradients[0], limit=least)
+        said = "Plain: " + left.update(abs(factor) ** back, gradients[0], limit=least)
         law = ("√(1+F′²)", (1 + factor**2) ** (back / 2)) if activation in ("relu", "linear") else None
-        said += " " + right.update((1 + factor) ** back, gradients[1], law=law, limit=least)
+        said += " With a skip: " + right.update((1 + factor) ** back, gradients[1], law=law, limit=least)
         rows = {"product": (factor**depth, (1 + factor) ** depth), "real network": [gradient[0] for gradient in gradients]}
         cells = "".join(f"<tr><th>{name}</th><td>{plain:.2g}</td><td>{skip:.2g}</td></tr>" for name, (plain, skip) in rows.items())
         return f"<table><tr><th>at layer 0</th><th>plain</th><th>with skip</th></tr>{cells}</table>", said
@@ -433,10 +433,13 @@ class DepthExplorer(Sliders):
         self.depths, self.fit, self.now = about["axes"]["depth"], about["fit"], {}
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         epochs = self.record["loss"].shape[2]
-        left = partial(
-            Lines, title="After training (hollow: each seed)", xlabel="depth", ylabel="error", labels=("train", "test", "chosen"),
-            dots=True, xlim=(5, 60), ylim=(0, 1),
-        )
+
+        def left(ax):
+            title, labels = "After training (small: each seed)", ("train", "test", "chosen")
+            drawing = Lines(ax, title, "depth", "error", labels, dots=True, xlim=(5, 60), ylim=(0, 1))
+            drawing.lines[2].set(markersize=13, markerfacecolor="none", markeredgewidth=2)
+            return drawing
+
         right = partial(
             Lines, title="The chosen depth", xlabel="epoch", ylabel="error", labels=("train", "test", "train, now"),
             xlim=(1, epochs), ylim=(0, 1),

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from traitlets import TraitError
 
-from helpers import AveragesExplorer, Explorer, MapExplorer, ProductExplorer, build, profile
+from helpers import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer, build, profile, recorded
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
 from helpers.training import History
@@ -438,6 +438,42 @@ def test_the_smallest_number_of_float32_is_drawn_where_the_product_comes_near_it
 def test_a_setting_of_the_product_that_is_not_allowed_is_named(rejects):
     rejects(lambda: ProductExplorer(factor=-1.5), "factor must be a finite number from -1 to 1.5, got -1.5")
     rejects(lambda: ProductExplorer(depth=0), "depth must be an integer from 1 to 200, got 0")
+
+
+# --- error against depth --------------------------------------------------------------------------------------------------------
+
+
+def test_every_recorded_depth_is_drawn_and_its_errors_are_the_records(subtests):
+    explorer, (arrays, about) = DepthExplorer(depth=8, skip=False), recorded("depths")
+    for skip, depth in product((False, True), about["axes"]["depth"]):
+        with subtests.test(skip=skip, depth=depth):
+            explorer.set(skip=skip, depth=depth)
+            assert empty_panels(explorer) == []
+            at = about["axes"]["depth"].index(depth)
+            train, test = (arrays[name][int(skip), at, -1].mean() for name in ("train_error", "test_error"))
+            assert f"train error {train:.1%}, test error {test:.1%}" in explorer.alt
+            assert explorer.live.drawings[0].lines[2].get_xdata().tolist() == [depth]
+
+
+def test_the_button_trains_the_chosen_depth_and_each_epoch_is_drawn(monkeypatch):
+    explorer = DepthExplorer(depth=8)
+    explorer.fit = explorer.fit | {"epochs": 3}
+    frames = []
+    monkeypatch.setattr(explorer.live, "png", lambda draw=explorer.live.png: frames.append(1) or draw())
+    button = explorer.children[0].children[-1]
+    assert button.description == "train this depth now"
+    button.click()
+    assert len(frames) == 3 and "Now, after epoch 3:" in explorer.alt
+    now = explorer.live.drawings[1].lines[2].get_ydata()
+    assert len(now) == 3 and now[-1] < now[0]
+    explorer.set(depth=14)
+    assert "Now" not in explorer.alt
+    explorer.set(depth=8)
+    assert "Now, after epoch 3:" in explorer.alt, "it is kept"
+
+
+def test_a_depth_that_was_not_recorded_is_named(rejects):
+    rejects(lambda: DepthExplorer(depth=9), "depth must be one of 8, 14, 20, 26, 32, 38, 44, 50, 56, got 9")
 
 
 # --- running averages ---------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from helpers import build
-from helpers.networks import LayerNorm, Linear, Residual
+from helpers import build, build_conv
+from helpers.networks import LayerNorm, Linear, Residual, Shortcut
 
 SMALL = {"depth": 4, "width": 12, "inputs": 8, "classes": 3}
 NORMS = ["none", "batch", "layer"]
@@ -325,3 +325,69 @@ def test_layer_norm_equals_torchs_own(eps):
 
 def test_the_default_eps_of_layer_norm_is_torchs_own():
     assert LayerNorm(6).eps == nn.LayerNorm(6).eps
+
+
+# --- He's convolutional networks ------------------------------------------------------------------------------------------------
+
+CONV_WIRINGS = {"plain": {}, "post": {"skip": True}, "pre": {"skip": True, "order": "pre"}}
+
+
+def convolutions(net):
+    return [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("wiring", CONV_WIRINGS.values(), ids=CONV_WIRINGS)
+@pytest.mark.parametrize("depth", [8, 20, 56])
+def test_a_conv_network_has_as_many_layers_as_said_and_he_s_widths(depth, wiring, norm):
+    net = build_conv(depth, classes=10, norm=norm, **wiring)
+    layers = convolutions(net)
+    assert len(layers) + 1 == depth, "all but one are convolutions"
+    n = (depth - 2) // 6
+    assert [layer.out_channels for layer in layers] == [8] + [8] * 2 * n + [16] * 2 * n + [32] * 2 * n
+    assert [layer.stride[0] for layer in layers].count(2) == 2 and all(layer.kernel_size == (3, 3) for layer in layers)
+    x = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
+    assert net(x).shape == (4, 10) and net(x).isfinite().all()
+    shapes = []
+    layers[-1].register_forward_hook(lambda layer, inputs, output: shapes.append(tuple(output.shape)))
+    net(x)
+    assert shapes == [(4, 32, 2, 2)]
+
+
+def test_plain_and_residual_conv_networks_have_the_same_number_of_weights_and_the_same_draws():
+    plain, post = build_conv(20, classes=10, seed=3), build_conv(20, classes=10, seed=3, skip=True)
+    assert sum(value.numel() for value in plain.parameters()) == sum(value.numel() for value in post.parameters())
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(convolutions(plain), convolutions(post)))
+    assert not torch.equal(convolutions(plain)[0].weight, convolutions(build_conv(20, classes=10, seed=4))[0].weight)
+    wide = build_conv(8, channels=(64, 64, 64), classes=10)
+    assert convolutions(wide)[1].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02), "He's"
+
+
+def test_the_shortcut_takes_every_other_pixel_and_adds_channels_of_zeros():
+    x = torch.arange(32.0).view(1, 2, 4, 4)
+    out = Shortcut(channels=3, stride=2)(x)
+    assert out.shape == (1, 5, 2, 2) and torch.equal(out[0, :2], x[0, :, ::2, ::2]) and (out[0, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("order", ["pre", "post"])
+def test_a_residual_conv_block_whose_branch_is_silent_hands_on_its_input(order):
+    net = build_conv(8, classes=10, skip=True, order=order, norm="none")
+    for block in (layer for layer in net if isinstance(layer, Residual)):
+        convolutions(block)[-1].weight.data.zero_()
+        x = torch.rand(2, convolutions(block)[0].in_channels, 4, 4)
+        assert torch.equal(block(x), x if block.shortcut is None else block.shortcut(x))
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"depth": 21}, "depth must be 6n + 2, such as 8, 14, 20 or 56, got 21"),
+        ({"depth": 2}, "depth must be an integer from 8 to 2000, got 2"),
+        ({"norm": "layer"}, "norm must be one of 'none', 'batch', got 'layer'"),
+        ({"order": "before"}, "order must be one of 'pre', 'post', got 'before'"),
+        ({"seed": -1}, "seed must be an integer from 0 to 9223372036854775807, got -1"),
+    ],
+    ids=str,
+)
+def test_a_bad_argument_of_a_conv_network_is_named(rejects, bad, message):
+    rejects(lambda: build_conv(**{"depth": 8, "classes": 10} | bad), message)

@@ -1,0 +1,204 @@
+"""Recorded runs: they say what the lessons say, can be made again, and survive an interrupt, a damage and a second run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from helpers import digits, experiments, fit, recorded
+from helpers.datasets import DATA, DamagedData, keep
+from helpers.experiments import EXPERIMENTS, RECIPES, Experiment, main, record
+
+RECORDS = sorted(path.stem for path in DATA.glob("*.npz") if path.stem != "digits")
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Two small experiments in place of the long ones, run in this process: one run a seed, and stacked seeds."""
+    small = {"lr": 0.1, "epochs": 2, "batch": 500}
+    alone = Experiment(lambda seed, depth: experiments.build(depth, 8, inputs=64, classes=10, seed=seed), {"depth": (1, 2)}, small)
+    stacked = Experiment(
+        lambda seeds, depth: experiments.build(depth, 8, inputs=64, classes=10, seed=[seeds] * 2, stack=(2, len(seeds))),
+        {"depth": (1, 2)},
+        small | {"lr": (0.1, 0.01)},
+    )
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"alone": alone, "stacked": stacked})
+    monkeypatch.setattr(experiments, "ProcessPoolExecutor", Here)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    return experiments.EXPERIMENTS
+
+
+class Here:
+    """An executor that works at once, in this process, and may be told to be interrupted after some jobs."""
+
+    left = None
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def shutdown(self, **_):
+        pass
+
+    def submit(self, function, *arguments):
+        future = experiments.futures.Future()
+        if Here.left == 0:
+            future.set_exception(KeyboardInterrupt())
+        else:
+            Here.left = None if Here.left is None else Here.left - 1
+            future.set_result(function(*arguments))
+        return future
+
+
+# --- what was recorded --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_is_whole_and_says_how_it_was_made(name):
+    arrays, about = recorded(name)
+    axes = [len(values) for values in about["axes"].values()]
+    for part in ("loss", "train_error", "test_error"):
+        assert list(arrays[part].shape[: len(axes)]) == axes
+        assert arrays[part].shape[len(axes)] == about["fit"]["epochs"]
+    assert about["experiment"] == name and json.loads(json.dumps(EXPERIMENTS[name].fit)) == about["fit"]
+    assert {"date", "torch", "numpy", "python", "machine", "device", "cpu_seconds", "seeds"} <= {*about}
+
+
+def test_degradation_depth_by_depth_and_seed_by_seed():
+    arrays, about = recorded("degradation")
+    assert len(about["seeds"]) >= 5 and about["axes"]["depth"] == [20, 56] and list(about["axes"]) == ["seed", "skip", "depth"]
+    loss, error = arrays["loss"][..., -1], arrays["train_error"][..., -1]
+    (plain_20, plain_56), (res_20, res_56) = loss[:, 0].T, loss[:, 1].T
+    assert ((res_56 < res_20) & (res_20 < plain_20) & (plain_20 < plain_56)).all()
+    assert (error[:, 0, 1] >= 5 * error[:, 0, 0]).all()
+    assert about["cpu_seconds"] <= 2 * 6 * 60, "six minutes on two cores"
+
+
+def test_the_deeper_the_worse_without_skips_and_not_with_them():
+    arrays, about = recorded("depths")
+    plain, skips = arrays["train_error"][:, :, -1]
+    at = about["axes"]["depth"].index
+    assert plain[at(14)].mean() < 0.03 < plain[at(20)].mean() < 0.1
+    assert 0.2 < plain[at(26)].mean() < 0.5 and plain[at(56)].mean() > 0.7
+    assert (np.diff(plain.mean(1)) > 0).all() and skips.max() < 0.01
+    assert np.ptp(plain[at(32)]) > 0.1, "in the middle depths the seeds lie apart"
+
+
+def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
+    """Another seed than the recorded ones; decisions are compared, not digits, which machines round differently."""
+    arrays, about = recorded("depths")
+    settings = about["fit"] | {"epochs": 8, "progress": False}
+    for depth, low, high in ((8, 0, 0.1), (56, 0.6, 1)):
+        net = experiments.depths([17, 18], skip=False, depth=depth)
+        error = fit(net, digits(0), **settings).train_error[-1]
+        recorded_error = arrays["train_error"][0, about["axes"]["depth"].index(depth), -1]
+        assert ((low <= error) & (error <= high)).all() and ((low <= recorded_error) & (recorded_error <= high)).all()
+
+
+# --- how it is recorded -------------------------------------------------------------------------------------------------------
+
+
+def test_the_axes_of_a_record_are_those_of_the_experiment(tiny, tmp_path):
+    record("alone", seeds=3, out=tmp_path)
+    arrays, about = recorded("alone", tmp_path)
+    assert list(about["axes"]) == ["seed", "depth"] and arrays["loss"].shape == (3, 2, 2) and arrays["seconds"].shape == (3, 2)
+    record("stacked", seeds=3, out=tmp_path)
+    arrays, about = recorded("stacked", tmp_path)
+    assert list(about["axes"]) == ["depth"] and arrays["loss"].shape == (2, 2, 2, 3), "depth, epoch, learning rate, seed"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp_path, monkeypatch):
+    record("alone", seeds=3, out=tmp_path / "whole")
+    monkeypatch.setattr(Here, "left", 4)
+    with pytest.raises(KeyboardInterrupt):
+        record("alone", seeds=3, out=tmp_path)
+    assert len(list((tmp_path / "alone.part").glob("[0-9]*.npz"))) == 4 and not (tmp_path / "alone.npz").exists()
+    (tmp_path / "alone.part" / "2.npz").write_bytes(b"cut off")  # as a crash in the middle of writing would leave it
+    monkeypatch.setattr(Here, "left", None)
+    ran = []
+    monkeypatch.setattr(experiments, "run", lambda *job, run=experiments.run: ran.append(job[1]) or run(*job))
+    record("alone", seeds=3, out=tmp_path)
+    assert len(ran) == 3, "the two that were missing and the damaged one"
+    for name, array in recorded("alone", tmp_path / "whole")[0].items():
+        if name != "seconds":
+            np.testing.assert_array_equal(array, recorded("alone", tmp_path)[0][name])
+
+
+def test_what_was_begun_with_other_seeds_is_not_mixed(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Here, "left", 2)
+    with pytest.raises(KeyboardInterrupt):
+        record("alone", seeds=3, out=tmp_path)
+    monkeypatch.setattr(Here, "left", None)
+    with pytest.raises(ValueError, match="alone.part was begun with other settings"):
+        record("alone", seeds=2, out=tmp_path)
+    record("alone", seeds=2, out=tmp_path, again=True)
+    assert recorded("alone", tmp_path)[1]["seeds"] == [0, 1]
+
+
+def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
+    keep("thousand.npz", {"config": np.array("{}")}, tmp_path)
+    (tmp_path / "thousand.npz").write_bytes(b"something else")
+    with pytest.raises(DamagedData, match="thousand.npz is not the recorded file"):
+        recorded("thousand", tmp_path)
+    with pytest.raises(SystemExit, match="thousand.npz is not the recorded file.*the same command with --again"):
+        main(["thousand", "--out", str(tmp_path)])
+
+
+def test_a_record_that_is_there_stays(tmp_path):
+    keep("thousand.npz", {"config": np.array("{}")}, tmp_path)
+    before = (tmp_path / "thousand.npz").read_bytes()
+    with pytest.raises(SystemExit, match="is recorded already; --again"):
+        main(["thousand", "--out", str(tmp_path)])
+    assert (tmp_path / "thousand.npz").read_bytes() == before
+
+
+def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
+    for value in (1, 2):
+        keep("a.npz", {"x": np.array(value)}, tmp_path)
+        keep("b.npz", {"x": np.array(value)}, tmp_path)
+    lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
+    assert [line[66:] for line in lines] == ["a.npz", "b.npz"]
+    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npz", "b.npz", "SHA256SUMS"}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [({"name": "nothing"}, "name must be one of"), ({"name": "depths", "seeds": 0}, "seeds must be an integer from 1 to 1000, got 0")],
+)
+def test_a_bad_argument_is_named(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        record(**arguments, out=tmp_path)
+
+
+def test_every_recipe_builds():
+    for recipe in RECIPES:
+        net = experiments.recipes([0, 1], recipe, depth=4)
+        assert net(digits(0).x[:2]).shape == (3, 2, 2, 10)
+    weight = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4)[2].weight[1, 1]
+    np.testing.assert_allclose((weight @ weight.T).detach(), np.eye(32), atol=1e-5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal as a terminal does")
+def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
+    command = [sys.executable, "-m", "helpers.experiments", "depths", "--out", str(tmp_path), "--seeds", "1", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("depths.part/[0-9]*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and "stopped; what is finished is kept in" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.glob("depths.part/[0-9]*.npz")) and not (tmp_path / "depths.npz").exists()
