@@ -28,7 +28,7 @@ from .datasets import DATA, DamagedData, Split, digits, keep, recorded
 from .networks import Linear, build, build_conv
 from .training import fit
 
-RATES = (0.1, 0.03, 0.01)
+RATES = (0.1, 0.03, 0.01, 0.003)
 FINE = np.meshgrid(np.logspace(-3, 0.5, 16), 2**0.5 * 10 ** (np.arange(-8, 8) / 7), indexing="ij")  # learning rates and gains
 RECIPES = {  # arguments of build; 1/√blocks stands for the number
     "plain, half of He's gain": {"gain": 2**-0.5},
@@ -55,7 +55,7 @@ def depths(seeds, skip, depth):
 
 
 def recipes(seeds, recipe, depth):
-    """Ever deeper fully connected networks of each recipe, at three learning rates."""
+    """Ever deeper fully connected networks of each recipe, at four learning rates."""
     settings = {"inputs": 64, "classes": 10, **RECIPES[recipe]}
     orthogonal = settings.pop("orthogonal", False)
     if settings.get("branch_scale") == "1/√blocks":

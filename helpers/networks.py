@@ -224,7 +224,7 @@ def build(
         raise ValueError(f"stack must be a tuple of integers from 1 to 65536, got {stack!r}")
     stack = torch.Size(integer("stack", size, 1, 65536) for size in stack)
     gain = per_network("gain", nn.init.calculate_gain(activation) if gain is None else gain, stack, low=0.0)
-    branch_scale = per_network("branch_scale", branch_scale, stack)
+    branch_scale = per_network("branch_scale", branch_scale, stack).expand(stack).clone()  # if learned, each network's own
     generators = _generators(seed, stack)
 
     def linear(fan_in, fan_out, gain=gain, bias=True):

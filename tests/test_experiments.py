@@ -185,7 +185,7 @@ def test_a_bad_argument_is_named(arguments, message, tmp_path):
 def test_every_recipe_builds():
     for recipe in RECIPES:
         net = experiments.recipes([0, 1], recipe, depth=4)
-        assert net(digits(0).x[:2]).shape == (3, 2, 2, 10)
+        assert net(digits(0).x[:2]).shape == (4, 2, 2, 10)
     weight = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4)[2].weight[1, 1]
     np.testing.assert_allclose((weight @ weight.T).detach(), np.eye(32), atol=1e-5)
 

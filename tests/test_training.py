@@ -489,3 +489,17 @@ def test_what_waits_is_cancelled_when_a_sweep_ends_early(data):
     with pytest.raises(ValueError, match="bad"):
         sweep({"momentum": [0.1, 0.2, 0.3]}, data, executor=executor, **SMALL)
     assert [future.cancelled() for future in executor.futures] == [False, True, True]
+
+
+def test_the_learned_scales_of_a_stack_are_each_networks_own():
+    """A scale that starts at 0 is learned; the networks must not learn it together."""
+    data, settings = digits(0), SIZES | {"depth": 4, "skip": True, "branch_scale": 0.0}
+    together = build(**settings, seed=[0, 1], stack=(2,))
+    fit(together, data, lr=[0.1, 0.001], epochs=1, batch=64)
+    scales = torch.stack([layer.scale.flatten() for layer in together if hasattr(layer, "scale")])
+    for k, lr in enumerate((0.1, 0.001)):
+        alone = build(**settings, seed=k)
+        fit(alone, data, lr=lr, epochs=1, batch=64)
+        own = torch.stack([layer.scale.flatten() for layer in alone if hasattr(layer, "scale")])[:, 0]
+        torch.testing.assert_close(scales[:, k], own, rtol=1e-3, atol=1e-5)
+    assert (scales[:, 0].abs() > 3 * scales[:, 1].abs()).all()
