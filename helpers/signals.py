@@ -91,9 +91,10 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
     if any(True for _ in net.buffers()) or any(value.dtype != (cast or value.dtype) for value in net.parameters()):
         net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
-    rows, kept = [], []
+    rows, kept, shapes = [], [], []
 
     def see(activation, *signals):
+        shapes.append(signals[0].shape)
         if y is not None:
             kept.append(signals[-1] if len(signals) == 3 else signals[0])
         signals = [signal.detach() for signal in signals]
@@ -105,6 +106,8 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
         scores = net(x.to(cast))
     if not rows:
         raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
+    if odd := [shape for shape in shapes if shape[:-1] != scores.shape[:-1]]:
+        raise ValueError(f"net must be fully connected, got an activation of shape {tuple(odd[0])}")
     columns = _columns(rows, bins, scores.shape[:-2])
     if y is not None:
         if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[-1]:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from helpers import build, profile
+from helpers import build, build_conv, profile
 from helpers.networks import BatchNorm, LayerNorm, Linear, Residual
 from helpers.signals import SAMPLE
 
@@ -748,3 +748,8 @@ def test_values_that_are_neighbours_in_float64_are_described(value):
     seen = profile(net, torch.ones(4, 2, dtype=torch.float64))
     assert seen.counts.sum() == 8
     assert seen.pre_mean[0] == pytest.approx(value, rel=1e-12, abs=1e-323)
+
+
+def test_a_convolutional_network_is_refused():
+    with pytest.raises(ValueError, match=r"net must be fully connected, got an activation of shape \(8, 8, 8, 8\)"):
+        profile(build_conv(8, classes=3), normal(8, 64))
