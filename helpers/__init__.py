@@ -2,7 +2,7 @@
 
 from .checks import check, compare
 from .datasets import digits, recorded
-from .explorer import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer
+from .explorer import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer, SurfaceExplorer
 from .figures import Curves, Lines, Map, Spread, Values, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
 from .signals import profile
@@ -19,6 +19,7 @@ __all__ = [
     "MapExplorer",
     "ProductExplorer",
     "Spread",
+    "SurfaceExplorer",
     "Values",
     "batch_norm",
     "batch_norm_backward",

@@ -11,6 +11,9 @@ from functools import partial
 import torch
 
 from .arguments import choice
+from .datasets import digits
+from .networks import build
+from .training import fit
 
 TOLERANCE = 1e-4
 
@@ -331,7 +334,44 @@ def blocks(generator):
     return [(draw(6, 3), draw(3, 5), draw(3, 5), 0.3), (draw(6, 4), draw(4, 4), None, 0.7)]
 
 
+# --- 07: two hundred layers ----------------------------------------------------------------------------------------------------
+
+START = {"depth": 200, "norm": "none", "skip": False, "branch_scale": 1.0, "order": "pre", "activation": "relu", "gain": 2**0.5, "lr": 0.1}
+
+
+def look_at_two_hundred(function):
+    """Trains what the answer describes. Raises Mistake, with what happened, unless it is right for 90 % of the training digits."""
+    chosen = function()
+    if chosen is ... or (isinstance(chosen, dict) and ... in chosen.values()):
+        return {"": ...}
+    if not isinstance(chosen, dict):
+        raise Mistake(f"return a dict of what you change, such as {{'lr': 0.01}}, got {chosen!r}")
+    changed = {name: value for name, value in chosen.items() if name not in START or value != START[name]}
+    for name in changed:
+        if name not in START or name == "depth":
+            raise Mistake(f"{name} cannot be changed here; you may change three of {', '.join(list(START)[1:])}")
+    if len(changed) > 3:
+        raise Mistake(f"you changed {len(changed)} things, and three are allowed: {', '.join(changed)}")
+    settings = START | changed
+    lr = settings.pop("lr")
+    net = build(width=32, inputs=64, classes=10, seed=0, **settings)
+    history = fit(net, digits(0), lr=lr, epochs=4, batch=64, progress=False)
+    if history.diverged.any():
+        raise Mistake("it diverged: its loss became infinite or NaN. Is the branch small enough, or the learning rate too large?")
+    if history.train_error[-1] > 0.1:
+        at_start = "its gradient explodes or vanishes; lessons 05 and 06" if not settings["skip"] else "what keeps the branch small?"
+        raise Mistake(f"after four epochs it is wrong for {history.train_error[-1]:.0%} of its training digits: {at_start}")
+    return {"whether it trains": 1.0}
+
+
 EXERCISES = {
+    "two_hundred": Exercise(
+        answer=lambda: {"skip": True, "branch_scale": 199**-0.5},
+        instances=lambda generator: [()],
+        mistakes={},
+        praise="Two hundred layers, four epochs, over 90 % right on the training digits.",
+        look=look_at_two_hundred,
+    ),
     "do_nothing": Exercise(
         answer=do_nothing_with(),
         instances=lambda generator: [(torch.randn(5, width, generator=generator),) for width in (1, 3)],

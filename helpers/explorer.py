@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from .arguments import choice, integer, number
 from .datasets import digits, recorded
-from .figures import Curves, Lines, Map, Spread, Values, bundle, img, new_figure, to_png
+from .figures import Curves, Lines, Map, Spread, Surface, Values, bundle, img, new_figure, to_png
 from .networks import ACTIVATIONS, NORMS, ORDERS, BatchNorm, LayerNorm, Linear, batch_norm, build
 from .signals import DTYPES, profile
 from .training import fit
@@ -29,6 +29,8 @@ SLIDERS = {  # least, greatest, step, meaning
     "momentum": (0.01, 1, 0.01, "what the newest batch weighs in the running averages"),
     "branch_scale": (0, 1, 0.01, "what a branch is multiplied by before it is added"),
     "factor": (-1, 1.5, 0.01, "derivative of each layer's function, F′"),
+    "turn": (0, 360, 1, "from where it is seen, in degrees"),
+    "tilt": (0, 90, 1, "from how high it is seen, in degrees"),
 }
 MENUS = {  # options, meaning
     "activation": (tuple(ACTIVATIONS), "function after each layer's product"),
@@ -475,6 +477,31 @@ class DepthExplorer(Sliders):
 
         net = build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=self.seed)
         fit(net, digits(0), **self.fit, progress=False, watch=watch)
+
+
+class SurfaceExplorer(Sliders):
+    """Two loss surfaces side by side, at the same scale, to be turned and tilted together.
+
+    surfaces: from two names to the losses on a square grid, (n, n). radius: half a side of the square. turn: 0 to 360, tilt: 0
+    to 90, in degrees. Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(self, surfaces, radius=1.0, turn=45, tilt=30):
+        top = 1.05 * max(float(heights[np.isfinite(heights)].max()) for heights in surfaces.values())
+        figure = new_figure((8.4, 3.6), layout="none")
+        drawings = []
+        for k, (name, heights) in enumerate(surfaces.items()):
+            ax = figure.add_axes((0.02 + 0.5 * k, 0.03, 0.44, 0.86), projection="3d")
+            ax.set_box_aspect(None, zoom=0.82)  # room for the names of the axes
+            drawings.append(Surface(ax, name, heights, radius, top))
+        super().__init__(figure, drawings, {"turn": turn, "tilt": tilt})
+
+    def draw(self, turn, tilt):
+        said = [drawing.update(turn, tilt) for drawing in self.live.drawings]
+        rows = "".join(
+            f"<tr><th>{one.title}</th><td>{one.numbers[0]:.2g}</td><td>{one.minima}</td></tr>" for one in self.live.drawings
+        )
+        return f"<table><tr><th></th><th>loss, middle</th><th>minima</th></tr>{rows}</table>", " ".join(said)
 
 
 def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="pre", **_):

@@ -272,8 +272,8 @@ class Map(Drawing):
         ]
         self.chosen = self.moving(Rectangle((0, 0), 1, 1, fill=False, edgecolor=LOST, linewidth=3, visible=False))
         ax.add_patch(self.chosen)
-        ax.set_xticks(range(size[1]), [f"{value:.2g}" for value in columns], fontsize=8)
-        ax.set_yticks(range(size[0]), [f"{value:.2g}" for value in rows], fontsize=8)
+        ax.set_xticks(range(size[1]), [f"{value:.4g}" if isinstance(value, int) else f"{value:.2g}" for value in columns], fontsize=8)
+        ax.set_yticks(range(size[0]), [value if isinstance(value, str) else f"{value:.2g}" for value in rows], fontsize=8)
 
     def update(self, shares, diverged=None, chosen=None):
         """Draws shares (rows, columns). diverged: the same shape, bool. chosen: the row and the column of a cell to frame."""
@@ -290,6 +290,40 @@ class Map(Drawing):
             self.chosen.set_xy((chosen[1] - 0.5, chosen[0] - 0.5))
         lost = f", {diverged.sum()} diverged (×)" if diverged.any() else ""
         return f"{(shares > 0.9).sum()} of {shares.size} cells are over 90 %{lost}."
+
+
+class Surface:
+    """The loss over two directions in the space of the weights, as a hill to be looked at from all sides. Not blitted: a turned
+    hill is another still part.
+
+    ax: with projection="3d". heights: (n, n); of what lies above `top`, only that it does is drawn. radius: half a side's length.
+    """
+
+    artists = ()
+
+    def __init__(self, ax, title, heights, radius, top):
+        self.ax = ax
+        side = np.linspace(-radius, radius, len(heights))
+        shown = np.minimum(np.nan_to_num(heights, nan=top, posinf=top), top)
+        ax.plot_surface(*np.meshgrid(side, side, indexing="ij"), shown, cmap="cividis", vmin=0, vmax=top, rcount=99, ccount=99, lw=0.2)
+        ax.set(xlabel="first direction", ylabel="second", zlabel="loss", zlim=(0, top))
+        ax.set_title(title, loc="left", fontsize=10)
+        inner = heights[1:-1, 1:-1]
+        around = [heights[1 + a : len(heights) - 1 + a, 1 + b : len(heights) - 1 + b] for a in (-1, 0, 1) for b in (-1, 0, 1)]
+        self.minima, self.numbers = int((inner <= np.min(around, 0)).sum()), (heights[len(side) // 2, len(side) // 2], heights.max())
+        self.title = title
+
+    @property
+    def frame(self):
+        """From where it is seen."""
+        return self.ax.azim, self.ax.elev
+
+    def update(self, turn, tilt):
+        """Looks at it from the direction `turn` and the height `tilt`, both in degrees."""
+        self.ax.view_init(azim=turn, elev=tilt)
+        middle, highest = self.numbers
+        minima = f"{self.minima} local minim{'um' if self.minima == 1 else 'a'}"
+        return f"{self.title}: the loss is {middle:.2g} in the middle and {highest:.2g} at most, with {minima}."
 
 
 class Picture:

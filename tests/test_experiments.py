@@ -94,6 +94,35 @@ def test_the_deeper_the_worse_without_skips_and_not_with_them():
     assert np.ptp(plain[at(32)]) > 0.1, "in the middle depths the seeds lie apart"
 
 
+def test_only_skips_with_a_small_branch_go_to_a_thousand_layers():
+    arrays, about = recorded("recipes")
+    depths = about["axes"]["depth"]
+    accuracy = 1 - arrays["train_error"][:, :, -1].mean(-1).min(-1)
+    reach = {
+        recipe: max([depth for depth, share in zip(depths, row) if share > 0.9], default=0)
+        for recipe, row in zip(about["axes"]["recipe"], accuracy)
+    }
+    deep = {"skips, batch norm", "skips, 1/√blocks", "skips, scale learned from 0"}
+    assert {recipe for recipe, depth in reach.items() if depth == 1000} == deep
+    assert reach["plain, He's gain"] == reach["plain, batch norm"] == reach["plain, tanh, gain 1"] == 10
+    assert reach["skips alone"] == 0, "skips alone do not buy depth"
+    assert 50 <= reach["plain, tanh, orthogonal"] <= 200
+
+
+def test_a_thousand_layers_train_for_every_seed():
+    arrays, about = recorded("thousand")
+    assert len(about["seeds"]) >= 3
+    error, seconds = arrays["train_error"], arrays["seconds"]  # seed, recipe, epoch
+    assert (error[:, 0, 4] < 0.05).all() and (error[:, :, 9] < 0.02).all()
+    assert (seconds[:, 0] < 60).all(), "ten epochs of the scaled one, on one processor"
+
+
+def test_a_finer_map_says_what_lesson_04_says():
+    arrays, about = recorded("rates")  # seed, norm, epoch, learning rate, gain
+    trained = (arrays["train_error"][:, :, -1] < 0.1).mean((0, 2, 3))
+    assert trained[1] > 8 * trained[0] and trained[1] > 0.4
+
+
 def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
     """Another seed than the recorded ones; decisions are compared, not digits, which machines round differently."""
     arrays, about = recorded("depths")

@@ -15,7 +15,17 @@ import torch
 from PIL import Image
 from traitlets import TraitError
 
-from helpers import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer, build, profile, recorded
+from helpers import (
+    AveragesExplorer,
+    DepthExplorer,
+    Explorer,
+    MapExplorer,
+    ProductExplorer,
+    SurfaceExplorer,
+    build,
+    profile,
+    recorded,
+)
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
 from helpers.training import History
@@ -474,6 +484,37 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_drawn(monkeypatch)
 
 def test_a_depth_that_was_not_recorded_is_named(rejects):
     rejects(lambda: DepthExplorer(depth=9), "depth must be one of 8, 14, 20, 26, 32, 38, 44, 50, 56, got 9")
+
+
+# --- loss surfaces ----------------------------------------------------------------------------------------------------------------
+
+
+def bowl(bumps=0.0):
+    a, b = np.meshgrid(*[np.linspace(-1, 1, 15)] * 2)
+    return a**2 + b**2 + bumps * np.cos(7 * a) * np.cos(7 * b)
+
+
+def test_a_surface_is_turned_and_its_minima_are_counted():
+    explorer = SurfaceExplorer({"rugged": bowl(0.5), "smooth": bowl()})
+    assert "rugged: the loss is 0.5 in the middle and" in explorer.alt and "smooth: the loss is 0 in the middle and 2 at most, with 1 local minimum." in explorer.alt
+    assert int(re.search(r"with (\d+) local minima", explorer.alt)[1]) >= 4
+    seen = {explorer.png}
+    for state in {"turn": 46}, {"tilt": 31}, {"tilt": 90}, {"turn": 360}:
+        explorer.set(**state)
+        seen.add(explorer.png)
+    assert len(seen) == 5
+    explorer.set(turn=45, tilt=30)
+    assert explorer.png in seen, "the same view, the same picture"
+
+
+def test_a_surface_that_is_not_finite_everywhere_is_drawn():
+    heights = bowl()
+    heights[0, 0], heights[3, 3] = np.inf, np.nan
+    explorer = SurfaceExplorer({"one": heights, "two": bowl()})
+    assert len(explorer.live.drawings) == 2 and explorer.png
+    rejected = pytest.raises(ValueError, match="tilt must be an integer from 0 to 90, got 91")
+    with rejected:
+        SurfaceExplorer({"one": bowl(), "two": bowl()}, tilt=91)
 
 
 # --- running averages ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ EXPLORERS = {
         ["factor", "depth", "activation"],
         ["depth", "gain", "width", "activation", "dtype", "norm", "skip", "branch_scale", "order"],
     ],
+    "07_going_deeper.ipynb": [["depth", "skip"], ["turn", "tilt"]],
 }
 MENUS = ("activation", "dtype", "norm", "mode", "skip", "order")
 
