@@ -118,7 +118,7 @@ def test_a_thousand_layers_train_for_every_seed():
 
 
 def test_a_finer_map_says_what_lesson_04_says():
-    arrays, about = recorded("rates")  # seed, norm, epoch, learning rate, gain
+    arrays, _ = recorded("rates")  # seed, norm, epoch, learning rate, gain
     trained = (arrays["train_error"][:, :, -1] < 0.1).mean((0, 2, 3))
     assert trained[1] > 8 * trained[0] and trained[1] > 0.4
 
