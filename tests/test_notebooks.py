@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -154,7 +155,7 @@ def test_the_solution_of_each_exercise_passes_its_check(path, capsys):
     notebook = nbformat.read(path, as_version=4)
     names = re.findall(r'check\("(\w+)", (\w+)\)', "\n".join(c.source for c in notebook.cells if c.cell_type == "code"))
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    space = {}
+    space = {"torch": torch}  # what every lesson imports
     for solution in re.findall(r"<summary>Solution</summary>.*?```python\n(.*?)```", text, re.DOTALL):
         exec(compile(ast.parse(solution), str(path), "exec"), space)  # noqa: S102, the text is our own
     for name, function in names:
