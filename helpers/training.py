@@ -41,6 +41,38 @@ class History:
         return len(self.loss)
 
 
+class Trainer:
+    """Stochastic gradient descent on `net`, one network or a stack, one step at a time: `fit` is a loop over its steps.
+
+    lr, batch: as in `fit`; both may be set anew between two steps. An epoch goes once through the training part of the Split
+    `data`, in an order drawn from `seed`; what is too little for a last step is left out. It puts the network in train mode.
+    Raises ValueError on a bad argument.
+    """
+
+    def __init__(self, net, data, *, lr, batch, momentum=0.9, seed=0):
+        self.net, self.data = net, data
+        self.batch = integer("batch", batch, 1, len(data.x))
+        number("momentum", momentum, 0, 1)
+        self.generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+        self.stack = predict(net, data.x[:1]).shape[:-2]
+        self.lr = per_network("lr", lr, self.stack, low=0.0).to(data.x)
+        self.optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=momentum, fused=True)
+        self.waiting = torch.empty(0, dtype=torch.int64)  # what this epoch has still to see
+        net.train()
+
+    def step(self, rate=1.0):
+        """One step at `rate` times lr; the losses before it, in nats, of shape (*stack,)."""
+        if len(self.waiting) < self.batch:
+            self.waiting = torch.randperm(len(self.data.x), generator=self.generator)
+        chosen, self.waiting = self.waiting[: self.batch], self.waiting[self.batch :]
+        self.optimizer.param_groups[0]["lr"] = rate
+        losses = cross_entropy(self.net(self.data.x[chosen]), self.data.y[chosen])
+        self.optimizer.zero_grad()
+        (self.lr * losses).sum().backward()
+        self.optimizer.step()
+        return losses.detach()
+
+
 def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0, progress=True, watch=None):
     """Trains `net`, one network or a stack, on the Split `data` by stochastic gradient descent, and returns its History.
 
@@ -53,37 +85,24 @@ def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0
     diverges is recorded as diverged, and the others do not notice. An interrupt (the stop button) ends the run and keeps the
     epochs that are finished. The network stays in train mode. Raises ValueError on a bad argument.
     """
-    examples = len(data.x)
     integer("epochs", epochs, 1, 100_000)
-    integer("batch", batch, 1, examples)
-    number("momentum", momentum, 0, 1)
     rate = SCHEDULES[choice("schedule", schedule, tuple(SCHEDULES))]
-    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
-    stack = predict(net, data.x[:1]).shape[:-2]
-    lr = per_network("lr", lr, stack, low=0.0).to(data.x)
-    optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=momentum, fused=True)
-    steps = examples // batch
+    trainer = Trainer(net, data, lr=lr, batch=batch, momentum=momentum, seed=seed)
+    steps = len(data.x) // batch
     rows, stopped = [], False
-    net.train()
     with _bar(epochs * steps, "step", progress) as bar:
         try:
             for epoch in range(epochs):
-                total = torch.zeros(stack, device=data.x.device)
-                order = torch.randperm(examples, generator=generator).split(batch)[:steps]
-                for step, chosen in enumerate(order):
-                    optimizer.param_groups[0]["lr"] = rate((epoch + step / steps) / epochs)
-                    losses = cross_entropy(net(data.x[chosen]), data.y[chosen])
-                    optimizer.zero_grad()
-                    (lr * losses).sum().backward()
-                    optimizer.step()
-                    total += losses.detach()
+                total = torch.zeros(trainer.stack, device=data.x.device)
+                for step in range(steps):
+                    total += trainer.step(rate((epoch + step / steps) / epochs))
                     bar.update()
                 rows.append((total / steps, error(net, data.x, data.y), error(net, data.x_test, data.y_test)))
                 if watch:
-                    watch(_history(rows, stack, stopped))
+                    watch(_history(rows, trainer.stack, stopped))
         except KeyboardInterrupt:
             stopped = True
-    return _history(rows, stack, stopped)
+    return _history(rows, trainer.stack, stopped)
 
 
 def predict(net, x):

@@ -1,0 +1,232 @@
+"""Floor 4: sliders and menus, and a figure that follows them: what the explorers and the playground have in common."""
+
+import html
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.transforms import Bbox
+
+from .arguments import choice, integer, number
+from .figures import bundle, img, new_figure, to_png
+from .networks import ACTIVATIONS, NORMS, ORDERS
+from .signals import DTYPES
+
+EXAMPLES = 256
+SLIDERS = {  # least, greatest, step, meaning
+    "depth": (1, 200, 1, "hidden layers"),
+    "gain": (0, 4, 0.01, "standard deviation of a weight times √fan_in"),
+    "width": (1, 256, 1, "units a layer"),
+    "batch": (2, EXAMPLES, 1, "examples that are normalized together"),
+    "gamma": (0, 3, 0.05, "scale after the normalization"),
+    "beta": (-3, 3, 0.05, "shift after the normalization"),
+    "batches": (0, 100, 1, "training batches that the layer has seen"),
+    "momentum": (0.01, 1, 0.01, "what the newest batch weighs in the running averages"),
+    "branch_scale": (0, 1, 0.01, "what a branch is multiplied by before it is added"),
+    "factor": (-1, 1.5, 0.01, "derivative of each layer's function, F′"),
+    "turn": (0, 360, 1, "from where it is seen, in degrees"),
+    "tilt": (0, 90, 1, "from how high it is seen, in degrees"),
+}
+MENUS = {  # options, meaning
+    "activation": (tuple(ACTIVATIONS), "function after each layer's product"),
+    "dtype": (tuple(DTYPES), "kind of floating-point numbers"),
+    "norm": (tuple(NORMS), "what stands before each activation"),
+    "mode": (("train", "eval"), "whether the batch's own moments normalize, or the running averages"),
+    "skip": ((False, True), "whether a layer is added to its input, or replaces it"),
+    "order": (ORDERS, "whether norm and activation stand before the weights of a branch, or the activation after the sum"),
+}
+
+# A stock slider has no accessible name, for its label is not tied to its handle, and tells its value with one decimal only.
+# And JupyterLab takes the arrow keys and letters of a focused menu for its own. From the first picture on, this gives the
+# handles both, and the keys back, whenever something in the explorer has changed.
+ACCESS = (
+    "const explorer = this.closest('.explorer'), all = what => explorer.querySelectorAll(what);"
+    " const name = () => {"
+    " for (const control of all('select, button, [role=slider]')) control.dataset.lmSuppressShortcuts = '';"
+    " for (const slider of all('.widget-hslider')) {"
+    " const [handle, label, readout] = ['[role=slider]', '.widget-label', '.widget-readout'].map(s => slider.querySelector(s));"
+    " handle.setAttribute('aria-label', label.textContent); handle.setAttribute('aria-valuetext', readout.textContent) } };"
+    " if (explorer && !explorer.dataset.named) {"
+    " explorer.dataset.named = ''; name(); new MutationObserver(name).observe(explorer, {childList: true, subtree: true}) }"
+)
+STYLE = """<style>
+.explorer .controls { display: grid; grid-template-columns: repeat(auto-fill, 330px); gap: 2px 14px; max-width: 1018px }
+.explorer .controls > .widget-box { display: contents }
+.explorer .controls .widget-inline-hbox { width: 322px }
+.explorer .controls { --jp-widgets-inline-label-width: 88px }
+.explorer .controls > button { width: auto; min-width: 100px; justify-self: start; margin-left: 96px }
+.explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
+.explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
+.explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
+.explorer img { max-width: 100% }
+.explorer .gain, .explorer .branch_scale { margin-bottom: 16px; overflow: visible }
+.explorer .noUi-base::after { position: absolute; top: 7px; transform: translateX(-50%); white-space: pre;
+ text-align: center; font-size: 10px; line-height: 1.1; pointer-events: none }
+</style>"""
+
+
+class Live:
+    """Draws a figure again and again, quickly: what stands still once, what moves each time.
+
+    The still part of each drawing is kept as pixels, for each `frame` that it has had. The drawings stand in cells of equal size,
+    row by row, `columns` in each (None: all side by side).
+    """
+
+    def __init__(self, figure, drawings, columns=None):
+        self.figure, self.drawings, self.stills = figure, drawings, {}
+        for drawing in drawings:
+            for artist in drawing.artists:
+                artist.set_animated(True)  # leaves it out of ax.draw()
+        figure.canvas.draw()
+        columns = columns or len(drawings)
+        rows = -(-len(drawings) // columns)
+        width, height = figure.bbox.width / columns, figure.bbox.height / rows
+        cells = [divmod(k, columns) for k in range(len(drawings))]
+        self.places = [Bbox.from_bounds(column * width, (rows - 1 - row) * height, width, height) for row, column in cells]
+
+    def still(self, drawing, place):
+        """The pixels of what stands still in a drawing in its present frame."""
+        key = drawing, drawing.frame
+        if key not in self.stills:
+            canvas = self.figure.canvas
+            top, bottom = (round(self.figure.bbox.height - y) for y in (place.y1, place.y0))  # an array's rows go downwards
+            np.asarray(canvas.buffer_rgba())[top:bottom, round(place.x0) : round(place.x1)] = 255
+            drawing.ax.draw(canvas.get_renderer())
+            self.stills[key] = canvas.copy_from_bbox(place)
+            if len(self.stills) > 64:  # each takes half a megabyte
+                del self.stills[next(iter(self.stills))]
+        return self.stills[key]
+
+    def png(self):
+        """The figure as it is now, as the bytes of a PNG."""
+        canvas = self.figure.canvas
+        for drawing, place in zip(self.drawings, self.places):
+            canvas.restore_region(self.still(drawing, place))
+            for artist in drawing.artists:
+                drawing.ax.draw_artist(artist)
+        return to_png(np.asarray(canvas.buffer_rgba()), level=1)
+
+
+class Sliders(widgets.VBox):
+    """Controls and a figure of two drawings that follows them. What is drawn is told by a subclass, in `draw`.
+
+    settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
+    choices: lists of the values of those settings that SLIDERS and MENUS do not know. buttons: what stands beside *reset*.
+    """
+
+    def __init__(self, figure, drawings, settings, choices=None, buttons=()):
+        self.start = {name: value for name, value in settings.items() if value is not None}
+        self.choices = choices or {}
+        self.live = Live(figure, drawings)
+        self.page = widgets.HTML()
+        reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
+        reset.on_click(lambda _: self.reset())
+        self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
+        rows = widgets.Box([self.box, reset, *buttons])
+        rows.add_class("controls")
+        super().__init__([rows, self.page])
+        self.add_class("explorer")
+        self.add_class(f"explorer-{self.model_id}")
+        self.controls = {}
+        self.put(self.start)
+
+    def draw(self, **state):
+        """Moves the drawings; returns a small table in HTML and the sentences that say what is to be seen."""
+        raise NotImplementedError
+
+    def reset(self):
+        """Brings back the settings at the start."""
+        self.put(self.start)
+
+    def put(self, settings):
+        """Puts new controls with these settings in the old ones' place, and draws.
+
+        New ones, because while the kernel is busy the page holds back a control's last move, and sends it after the click on
+        *reset*: a control that nobody observes any more may then have it.
+        """
+        for old in self.controls.values():
+            old.unobserve_all()
+        self.controls = {name: control(name, value, self.choices.get(name)) for name, value in settings.items()}
+        for new in self.controls.values():
+            new.observe(self.show, "value")
+        self.box.children = tuple(self.controls.values())
+        self.show()
+
+    @property
+    def state(self):
+        """The settings as a dict."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **settings):
+        """Moves several controls and draws once. Raises ValueError, and moves none, if a setting is not allowed."""
+        for name, value in settings.items():
+            choice("setting", name, tuple(self.controls))
+            control(name, value, self.choices.get(name))
+        self.quiet = True
+        for name, value in settings.items():
+            self.controls[name].value = value
+        self.quiet = False
+        self.show()
+
+    quiet = False
+
+    def show(self, change=None):
+        """Draws the present settings."""
+        if self.quiet:
+            return
+        with np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
+            table, self.alt = self.draw(**self.state)
+            self.png = self.live.png()
+        figure = img(self.png, self.alt, f'onload="{ACCESS}"')
+        caption = f"<figcaption>{table}<p>{html.escape(self.alt)}</p></figcaption>"
+        self.page.value = f"{STYLE}{''.join(self.mark(*mark) for mark in self.marks(**self.state))}<figure>{figure}{caption}</figure>"
+
+    def marks(self, **state):
+        """The marks below sliders at the present settings: name of the control, value, text."""
+        return []
+
+    def mark(self, name, value, text):
+        """The style that puts a mark below a slider."""
+        low, high, *_ = SLIDERS[name]
+        style = f'content: "▲\\a {text}"; left: {100 * (value - low) / (high - low):.2f}%'
+        return f"<style>.explorer-{self.model_id} .{name} .noUi-base::after {{ {style} }}</style>"
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and for pages without a kernel the picture at the present settings."""
+        data, metadata = bundle(self.png, self.alt)
+        return {**super()._repr_mimebundle_(**kwargs), **data}, metadata
+
+
+def control(name, value, choices=None):
+    """The slider or menu of a setting. Raises ValueError on a value that is not allowed.
+
+    A slider computes while it is dragged: the page keeps one message under way and merges the rest.
+    """
+    if choices is not None:
+        kind = widgets.Dropdown if isinstance(choices[0], str) else widgets.SelectionSlider
+        options = [(one if isinstance(one, str) else f"{one:.3g}", one) for one in choices]
+        return kind(description=name, options=options, value=choice(name, value, choices), tooltip=name)
+    if name in MENUS:
+        options, meaning = MENUS[name]
+        return widgets.Dropdown(description=name, options=options, value=choice(name, value, options), tooltip=meaning)
+    low, high, step, meaning = SLIDERS[name]
+    if step == 1:
+        kind, value, form = widgets.IntSlider, integer(name, value, low, high), "d"
+    else:
+        kind, value, form = widgets.FloatSlider, number(name, value, low, high), ".2f"
+    made = kind(value=value, min=low, max=high, step=step, description=name, readout_format=form, tooltip=meaning)
+    made.add_class(name)
+    return made
+
+
+def two_panels(left, right, labels=(-0.18, -0.11)):
+    """A figure and its two drawings, made by left(ax) and right(ax) and laid out here once, not for every frame.
+
+    labels: where the names of the vertical axes stand, in widths of a panel.
+    """
+    figure = new_figure((8.4, 3.4), layout="none")
+    figure.subplots_adjust(left=0.095, right=0.98, top=0.82, bottom=0.14, wspace=0.32)
+    drawings = left(figure.add_subplot(1, 2, 1)), right(figure.add_subplot(1, 2, 2))
+    for drawing, place in zip(drawings, labels):
+        drawing.ax.xaxis.set_label_coords(0.5, -0.12)
+        drawing.ax.yaxis.set_label_coords(place, 0.5)
+    return figure, drawings
