@@ -5,6 +5,7 @@ from .datasets import digits, recorded
 from .explorer import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer, SurfaceExplorer
 from .figures import Curves, Lines, Map, Spread, Values, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
+from .playground import Playground
 from .signals import profile
 from .training import error, fit, sweep
 
@@ -17,6 +18,7 @@ __all__ = [
     "Lines",
     "Map",
     "MapExplorer",
+    "Playground",
     "ProductExplorer",
     "Spread",
     "SurfaceExplorer",

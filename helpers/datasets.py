@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .arguments import integer
+from .arguments import integer, number
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
@@ -94,3 +94,23 @@ def digits(seed=0, *, test=297, folder=DATA):
     train = x[:-test]
     x = (x - train.mean()) / train.std(correction=0)
     return Split(x[:-test], y[:-test], x[-test:], y[-test:])
+
+
+def spirals(seed=0, *, examples=800, test=200, turns=1.5, noise=0.03):
+    """Points on two spirals that wind around each other, as a Split of 2 features (from about -2.1 to 2.1) and 2 classes.
+
+    examples: 2 to 100000, of which `test` are held out. turns: of each spiral. noise: standard deviation of what is added to
+    both coordinates of a point, where the spirals end at radius 1; in the end all is scaled to standard deviation 1.
+    Raises ValueError on a bad argument. After K. Lang, M. Witbrock: "Learning to Tell Two Spirals Apart", 1988.
+    """
+    examples = integer("examples", examples, 2, 100_000)
+    test = integer("test", test, 1, examples - 1)
+    turns, noise = number("turns", turns, 0, 100), number("noise", noise, 0)
+    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+    y = torch.arange(examples) % 2
+    radius = torch.rand(examples, generator=generator).sqrt()  # as many points on each stretch of the spiral, about
+    angle = 2 * torch.pi * turns * radius + torch.pi * y
+    x = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+    x = x + noise * torch.randn(examples, 2, generator=generator)
+    x = (x - x[test:].mean()) / x[test:].std(correction=0)
+    return Split(x[test:], y[test:], x[:test], y[:test])

@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -290,6 +291,42 @@ class Map(Drawing):
             self.chosen.set_xy((chosen[1] - 0.5, chosen[0] - 0.5))
         lost = f", {diverged.sum()} diverged (×)" if diverged.any() else ""
         return f"{(shares > 0.9).sum()} of {shares.size} cells are over 90 %{lost}."
+
+
+class Answers(Drawing):
+    """What a network answers where each class is right: a table of shares (classes, classes), the darker the larger."""
+
+    def __init__(self, ax, title="Its answers to the test digits", classes=10):
+        super().__init__(ax, title, "digit", "answer")
+        self.image = self.moving(ax.imshow(np.zeros((classes, classes)), cmap="Greys", vmin=0, vmax=1, aspect="auto"))
+        ax.set(xticks=range(classes), yticks=range(classes))
+
+    def update(self, shares):
+        """Draws shares[right, answer], 0 to 1."""
+        self.image.set_data(shares)
+        most = int(np.argmax(shares.sum(0)))
+        return f"{np.mean(np.diag(shares)):.0%} of the answers are right; the commonest is {most}, given to {shares[:, most].mean():.0%}."
+
+
+class Plane(Drawing):
+    """Where in the plane a network answers which of two classes, and points of both. x: (points, 2); y: (points,), 0 or 1."""
+
+    side, cells = 2.3, 41
+    grid = np.stack(np.meshgrid(*[np.linspace(-side, side, cells, dtype=np.float32)] * 2), -1).reshape(-1, 2)
+
+    def __init__(self, ax, x, y, title="Its answers in the plane"):
+        super().__init__(ax, title, "second feature", "first feature")
+        tints = LinearSegmentedColormap.from_list("tints", ["#F3B584", "#FFFFFF", "#8CC3E6"])
+        extent = (-self.side, self.side) * 2
+        shown = ax.imshow(np.zeros((self.cells, self.cells)), cmap=tints, vmin=0, vmax=1, extent=extent, aspect="auto", origin="lower")
+        self.image = self.moving(shown)
+        for kind, style in enumerate(STYLES[:2]):
+            self.moving(ax.plot(*x[y == kind].T, style["marker"], color=style["color"], ms=3)[0])
+
+    def update(self, share):
+        """Draws share (len(grid),), the probability that the network gives to class 0 at each point of `grid`."""
+        self.image.set_data(share.reshape(self.cells, self.cells))
+        return f"The class of the circles is the likelier one in {(share > 0.5).mean():.0%} of the plane."
 
 
 class Surface:

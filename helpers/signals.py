@@ -89,8 +89,8 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     if y is not None and (not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != x.shape[-2:-1]):
         raise ValueError(f"y must be an int64 tensor of shape ({x.shape[-2]},), got {given}")
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
-    if any(True for _ in net.buffers()) or any(value.dtype != (cast or value.dtype) for value in net.parameters()):
-        net = copy.deepcopy(net).to(cast)  # running averages move and a cast rounds the weights: the caller's stay
+    if any(value.dtype != (cast or value.dtype) for value in net.parameters()):
+        net = copy.deepcopy(net).to(cast)  # a cast rounds the weights: the caller's stay
     rows, kept, shapes = [], [], []
 
     def see(activation, *signals):
@@ -102,7 +102,7 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
             rows.append(_row(activation, bins, *one))
 
     grad = torch.inference_mode() if y is None else torch.enable_grad()
-    with grad, np.errstate(over="ignore", invalid="ignore"), _watched(net, see):  # an overflow is shown, not warned of
+    with grad, np.errstate(over="ignore", invalid="ignore"), _copied_buffers(net), _watched(net, see):  # an overflow is shown, not warned of
         scores = net(x.to(cast))
     if not rows:
         raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
@@ -115,6 +115,19 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
             raise ValueError(f"y must be class numbers from 0 to {scores.shape[-1] - 1}, got {found}")
         columns |= _gradients(scores, y, kept, net)
     return Profile(**columns)
+
+
+@contextmanager
+def _copied_buffers(net):
+    """Lets the network work on copies of what moves in a forward pass, such as running averages, until the block ends."""
+    buffers = [(module, name, value) for module in net.modules() for name, value in module.named_buffers(recurse=False)]
+    try:
+        for module, name, value in buffers:
+            setattr(module, name, value.clone())
+        yield
+    finally:
+        for module, name, value in buffers:
+            setattr(module, name, value)
 
 
 @contextmanager

@@ -55,6 +55,8 @@ STYLE = """<style>
 .explorer .controls { --jp-widgets-inline-label-width: 88px }
 .explorer .controls > button { width: auto; min-width: 100px; justify-self: start; margin-left: 96px }
 .explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
+.explorer .presets { display: flex; flex-wrap: wrap; gap: 2px }
+.explorer .presets > button { width: auto }
 .explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
 .explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
 .explorer img { max-width: 100% }
@@ -111,12 +113,13 @@ class Sliders(widgets.VBox):
 
     settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
     choices: lists of the values of those settings that SLIDERS and MENUS do not know. buttons: what stands beside *reset*.
+    columns: of the figure's grid of drawings, as in Live.
     """
 
-    def __init__(self, figure, drawings, settings, choices=None, buttons=()):
+    def __init__(self, figure, drawings, settings, choices=None, buttons=(), columns=None):
         self.start = {name: value for name, value in settings.items() if value is not None}
         self.choices = choices or {}
-        self.live = Live(figure, drawings)
+        self.live = Live(figure, drawings, columns)
         self.page = widgets.HTML()
         reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
         reset.on_click(lambda _: self.reset())
@@ -130,7 +133,8 @@ class Sliders(widgets.VBox):
         self.put(self.start)
 
     def draw(self, **state):
-        """Moves the drawings; returns a small table in HTML and the sentences that say what is to be seen."""
+        """Moves the drawings; returns a small table in HTML, the sentences that say what is to be seen, and any that only those
+        who do not see the picture need."""
         raise NotImplementedError
 
     def reset(self):
@@ -174,10 +178,11 @@ class Sliders(widgets.VBox):
         if self.quiet:
             return
         with np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
-            table, self.alt = self.draw(**self.state)
+            table, said, *more = self.draw(**self.state)
             self.png = self.live.png()
+        self.alt = " ".join([said, *more])
         figure = img(self.png, self.alt, f'onload="{ACCESS}"')
-        caption = f"<figcaption>{table}<p>{html.escape(self.alt)}</p></figcaption>"
+        caption = f"<figcaption>{table}<p>{html.escape(said)}</p></figcaption>"
         self.page.value = f"{STYLE}{''.join(self.mark(*mark) for mark in self.marks(**self.state))}<figure>{figure}{caption}</figure>"
 
     def marks(self, **state):

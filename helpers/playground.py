@@ -1,0 +1,390 @@
+"""Floor 5: a network that trains while the reader turns its knobs."""
+
+import html
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from IPython import get_ipython
+
+from .arguments import choice, integer
+from .datasets import digits, spirals
+from .figures import Answers, Curves, Lines, Plane, new_figure
+from .networks import Linear, build
+from .signals import Profile, profile
+from .sliders import Live, Sliders
+from .training import Trainer, error, predict
+
+DATA = {"digits": digits, "spirals": spirals}
+CHOICES = {
+    "width": (2, 4, 8, 16, 32, 64, 128),
+    "lr": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "batch": (2, 4, 8, 16, 32, 64, 128, 256),
+    "data": tuple(DATA),
+}
+WHILE_TRAINING = ("lr", "batch")  # knobs that a network in training may feel; any other makes another network
+PRESETS = {  # what differs from Playground's own settings
+    "exploding": {"depth": 50, "gain": 2.5},
+    "dead on arrival": {"depth": 50, "gain": 1.0},
+    "saved by He": {"depth": 10},
+    "saved by batch norm": {"depth": 10, "gain": 1.0, "norm": "batch"},
+    "BN explodes backward": {"depth": 100, "norm": "batch"},
+    "56 plain": {"depth": 56, "norm": "batch"},
+    "56 with skips": {"depth": 56, "norm": "batch", "skip": True},
+    "200 layers": {"depth": 200, "skip": True, "branch_scale": 0.07},
+}
+PROBE = 64  # training examples on which the layers are looked at, always the same
+POINTS = 600  # of the curve of the loss, at most; from then on each point is the mean of twice as many steps
+EVERY = 20  # steps from one measurement of the errors to the next, for each step that a point stands for
+KEPT = 3  # pinned runs, at most
+PATIENCE = 10.0  # seconds without a page that asks for pictures; then training rests
+SHOWN = {}  # for each cell of the notebook: the execution that it was last run in, and the playgrounds that it showed then
+ENDS = [count * 10**power for power in range(2, 9) for count in (1, 2, 5)]  # where the axis of steps ends: few, so that it seldom moves
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A moment of a Run.
+
+    step: steps done. loss: mean losses, and steps: where they end. errors: rows of step, train error and test error. profile: of
+    the network on PROBE training examples. update: how far the last step moved each hidden layer's weights, as a share of their
+    size (at step 0: how far the first one would). answers: where the errors were last measured, to the test digits, shares of the
+    ten answers in a row for each digit; of the spirals, the likelihood of class 0 at the points of Plane.grid.
+    """
+
+    step: int
+    steps: np.ndarray
+    loss: np.ndarray
+    errors: np.ndarray
+    profile: Profile
+    update: np.ndarray
+    answers: np.ndarray
+
+
+class Run:
+    """A network in training, and what it leaves behind.
+
+    data: "digits" or "spirals"; lr, batch: of its `trainer`; seed: of the weights and of the order of the examples; the other
+    settings are those of `build`. The same settings give the same curves.
+    """
+
+    def __init__(self, *, data, lr, batch, seed, **network):
+        self.data = DATA[data]()
+        self.net = build(**network, inputs=self.data.x.shape[1], classes=int(self.data.y.max()) + 1, seed=seed)
+        self.weights = [layer.weight for layer in self.net.modules() if isinstance(layer, Linear)][:-1]
+        self.trainer = Trainer(self.net, self.data, lr=lr, batch=batch, seed=seed)
+        self.step, self.every = 0, 1
+        self.fresh, self.loss, self.errors = [], [], []
+        self.measure()
+
+    @property
+    def diverged(self):
+        """Whether the loss has stopped being a finite number."""
+        return not np.isfinite(self.loss[-1:]).all()
+
+    def advance(self):
+        """One step of training."""
+        self.fresh.append(self.trainer.step().item())
+        self.step += 1
+        if len(self.fresh) == self.every:
+            self.loss.append(np.mean(self.fresh))
+            self.fresh = []
+        if len(self.loss) == POINTS:
+            self.loss = [*np.mean(np.reshape(self.loss, (-1, 2)), axis=1)]
+            self.every *= 2
+        if self.step % (EVERY * self.every) == 0:
+            self.measure()
+
+    def measure(self):
+        """Notes the errors on the test examples and on as many training examples, and what the network answers."""
+        x, y, x_test, y_test = self.data
+        count = len(x_test)
+        self.errors.append((self.step, error(self.net, x[:count], y[:count]).item(), error(self.net, x_test, y_test).item()))
+        if x.shape[1] == 2:
+            self.answers = torch.softmax(predict(self.net, torch.from_numpy(Plane.grid)), 1)[:, 0].numpy()
+        else:
+            given, shares = predict(self.net, x_test).argmax(1), np.zeros((10, 10))
+            np.add.at(shares, (y_test.numpy(), given.numpy()), 1)
+            self.answers = shares / shares.sum(1, keepdims=True)
+
+    def look(self):
+        """The Seen of this moment."""
+        seen = profile(self.net, self.data.x[:PROBE], self.data.y[:PROBE])
+        if self.step:  # the optimizer's own rate is 1: what it has just added is the momentum
+            moved = [self.trainer.optimizer.state[weight]["momentum_buffer"].norm().item() for weight in self.weights]
+        else:
+            moved = self.trainer.lr.item() * seen.weight_gradient
+        with np.errstate(all="ignore"):
+            update = np.array(moved) / [weight.detach().norm().item() for weight in self.weights]
+        steps = self.every * np.arange(1, len(self.loss) + 1)
+        return Seen(self.step, steps, np.array(self.loss), np.array(self.errors), seen, update, self.answers)
+
+
+class Playground(Sliders):
+    """A network that trains in the page, and knobs to turn meanwhile.
+
+    depth: 1 to 200; gain: 0 to 4; branch_scale: 0 to 1; activation, norm and skip as in `build`; width, lr, batch (examples a
+    step) and data: one of CHOICES. seed: of the weights and of the order of the examples; the same line gives the same curves.
+    lr and batch may be turned in training; any other knob makes another network, from step 0.
+
+    Training runs in a thread of its own, so that the page always answers. It rests when no page has asked for a picture for
+    PATIENCE seconds, and goes on when one asks again. Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(
+        self, *, depth=20, width=32, gain=1.41, activation="relu", norm="none", skip=False, branch_scale=1.0, lr=0.03, batch=64,
+        data="digits", seed=0,
+    ):
+        settings = {"depth": depth, "width": width, "gain": gain, "activation": activation, "norm": norm, "skip": skip}
+        settings |= {"branch_scale": branch_scale, "lr": lr, "batch": batch, "data": data}
+        self.seed = integer("seed", seed, 0, 2**63 - 1)
+        self.going, self.wanted, self.watched, self.worker = False, False, 0.0, None
+        self.kept, self.note = [], ""
+        self.toggle = button("start", lambda: self.pause() if self.going else self.start(), "Trains, or pauses")
+        buttons = [
+            self.toggle,
+            button("step", self.step, "One step of training"),
+            button("keep this run", self.keep, f"Its curves stay beside those of the next ones; of the last {KEPT}"),
+            button("forget kept runs", self.forget, "Only the present run's curves stay"),
+        ]
+        self.clock = widgets.Play(min=0, max=10**9, interval=40)  # lets the page ask for pictures, as often as it can show one
+        self.clock.layout.display = "none"
+        self.clock.observe(self.tick, "value")
+        self.code = widgets.HTML()
+        self.shape = choice("data", data, CHOICES["data"]), 0
+        super().__init__(*panels(*self.shape), settings, CHOICES, buttons, columns=3)
+        presets = widgets.Box([button(name, partial(self.preset, name), "Knobs that tell this story") for name in PRESETS])
+        presets.add_class("presets")
+        self.children = [presets, *self.children, self.code, self.clock]
+
+    # --- what the reader does -------------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Trains until it is paused."""
+        if not self.going:
+            self.going, self.watched, self.note = True, time.monotonic(), ""
+            self.toggle.description, self.clock.playing = "pause", True
+            self.work_on()
+
+    def pause(self):
+        """Ends training after the step that is under way."""
+        self.rest()
+        self.seen = self.run.look()
+        self.show()
+
+    def step(self, count=1):
+        """Pauses, and trains `count` steps, 1 to 100000. Returns the playground."""
+        self.rest()
+        for _ in range(integer("count", count, 1, 100_000)):
+            self.run.advance()
+        self.note, self.seen = "", self.run.look()
+        self.show()
+        return self
+
+    def reset(self):
+        """The same network as before its first step."""
+        self.begin("Back to step 0.")
+
+    def preset(self, name):
+        """The knobs of one of PRESETS."""
+        own = {name: value.default for name, value in signature(Playground).parameters.items() if name != "seed"}
+        self.put(own | PRESETS[choice("name", name, tuple(PRESETS))])
+
+    def keep(self):
+        """Pins the present run's curves."""
+        self.kept = [*self.kept, (self.line, self.seen)][-KEPT:]
+        self.show()
+
+    def forget(self):
+        """Takes the pinned curves away."""
+        self.kept = []
+        self.show()
+
+    def close(self):
+        """Ends training and takes the playground off the page."""
+        self.rest()
+        super().close()
+
+    @property
+    def line(self):
+        """The line of code that makes this playground: what differs from the settings that it has by itself."""
+        now = {**self.state, "seed": self.seed}
+        own = signature(Playground).parameters
+        return f"Playground({', '.join(f'{name}={value!r}' for name, value in now.items() if value != own[name].default)})"
+
+    # --- training -------------------------------------------------------------------------------------------------------------
+
+    def put(self, settings):
+        """New knobs, and a new network."""
+        self.quiet = True
+        super().put(settings)
+        self.quiet = False
+        self.begin()
+
+    def begin(self, note=""):
+        """A new network, as the knobs stand; if one was training, it trains."""
+        going = self.going
+        self.rest()
+        self.run = Run(**self.state, seed=self.seed)
+        self.note, self.seen = note, self.run.look()
+        self.show()
+        if going:
+            self.start()
+            self.note = note
+
+    def work_on(self):
+        self.worker = threading.Thread(target=self.work, name="playground", daemon=True)
+        self.worker.start()
+
+    def work(self):
+        """What the thread does: steps, and a look when a picture is wanted."""
+        try:
+            while self.going and time.monotonic() - self.watched < PATIENCE:
+                self.run.advance()
+                if self.wanted:
+                    self.seen, self.wanted = self.run.look(), False
+                if self.run.diverged:
+                    self.going = False
+        except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
+            self.going, self.note = False, f"Training stopped with {type(failure).__name__}: {failure}"
+
+    def rest(self):
+        """Ends the thread."""
+        self.going = False
+        self.toggle.description, self.clock.playing = "start", False
+        if self.worker:
+            self.worker.join()
+
+    def tick(self, change=None):
+        """The page asks for a picture."""
+        self.watched = time.monotonic()
+        if not self.going:
+            if self.clock.playing:  # training has ended by itself
+                self.pause()
+            return
+        if not self.worker.is_alive():  # it rested while no page was there
+            self.work_on()
+        if not self.wanted:
+            self.show()
+            self.wanted = True
+
+    # --- the picture ----------------------------------------------------------------------------------------------------------
+
+    def show(self, change=None):
+        """Draws the present moment. change: what a knob tells of its move."""
+        if self.quiet:
+            return
+        if change is None:
+            super().show()
+            self.code.value = f"<p>The same run again: <code>{html.escape(self.line)}</code></p>"
+        elif (name := change.owner.description) in WHILE_TRAINING:
+            setattr(self.run.trainer, name, torch.tensor(change.new) if name == "lr" else change.new)
+            self.note = f"{name} is {change.new:g} from step {self.run.step} on."
+            self.show()
+        else:
+            self.begin(f"Another {name} is another network: step 0.")
+
+    def draw(self, **state):
+        shape = state["data"], len(self.kept)
+        if shape != self.shape:
+            self.live, self.shape = Live(*panels(*shape), columns=3), shape
+        loss, errors, answers, spread, gradient, update = self.live.drawings
+        runs = [self.seen, *(seen for _, seen in self.kept)]
+        lines = [self.line, *(line for line, _ in self.kept)]
+        end = next(end for end in ENDS if end >= max(one.step for one in runs))
+        loss.limits, errors.limits = ((0, end), None), ((0, end), (0, 1))
+        loss.update(*((one.steps, one.loss) for one in runs))
+        errors.update(*((one.errors[:, 0], one.errors[:, kind]) for kind in (1, 2) for one in runs))
+        seen = [
+            answers.update(self.seen.answers),
+            spread.update(*(one.profile.std for one in runs)),
+            gradient.update(*(one.profile.gradient for one in runs)),
+            update.update(*(one.update for one in runs), limit=("1/1000", 1e-3)),
+        ]
+        head = "<tr><th></th><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
+        rows = "".join(row(*each) for each in zip(names(len(self.kept)), runs, lines))
+        return f"<table>{head}{rows}</table>", f"{self.note} {words(self.seen)}".strip(), *seen
+
+    def _repr_mimebundle_(self, **kwargs):
+        """Where a cell is run again, what it showed before is closed."""
+        parent = getattr(get_ipython(), "get_parent", dict)()  # outside of a kernel there is none
+        cell, execution = (parent.get(part, {}).get(name) for part, name in (("metadata", "cellId"), ("header", "msg_id")))
+        if cell:
+            before, shown = SHOWN.get(cell, (None, []))
+            if before != execution:
+                for old in shown:
+                    if old is not self:
+                        old.close()
+                shown = []
+            SHOWN[cell] = execution, [*shown, self]
+        return super()._repr_mimebundle_(**kwargs)
+
+
+def button(name, act, meaning):
+    """A button that calls act() when it is pressed."""
+    made = widgets.Button(description=name, tooltip=meaning)
+    made.on_click(lambda _: act())
+    return made
+
+
+def names(kept):
+    """The runs' names in the legends and in the table: the present one, and the kept ones' numbers."""
+    return ["now", *(str(k + 1) for k in range(kept))]
+
+
+def panels(data, kept):
+    """The figure and its six drawings, for the named data and so many kept runs."""
+    figure, labels = new_figure((10.2, 5.6), layout="none"), names(kept)
+    axes = [figure.add_axes((column / 3 + 0.068, (1 - row) / 2 + 0.09, 0.25, 0.29)) for row in (0, 1) for column in (0, 1, 2)]
+    layers = {"labels": labels, "ylabel": ""}
+    drawings = [
+        Lines(axes[0], "Loss", "step", "", labels, log="y"),
+        Lines(axes[1], "Train error (hollow: test)", "step", "", labels, dots=True),
+        Answers(axes[2]) if data == "digits" else Plane(axes[2], *spirals()[2:]),
+        Curves(axes[3], "Spread of each layer's output", quantity="spread", **layers),
+        Curves(axes[4], "Gradient of the loss", quantity="gradient", backward=True, **layers),
+        Curves(axes[5], "Update, as a share of the weights", quantity="update", **layers),
+    ]
+    return figure, drawings
+
+
+def row(name, seen, line):
+    """A run's row of the table; where a run is a kept one, the line that makes it is its tooltip."""
+    loss = f"{seen.loss[-1]:.3g}" if len(seen.loss) else "–"
+    _, train, test = seen.errors[-1]
+    cells = "".join(f"<td>{cell}</td>" for cell in (seen.step, loss, f"{train:.1%}", f"{test:.1%}"))
+    return f'<tr title="{html.escape(line)}"><th>{name}</th>{cells}</tr>'
+
+
+def words(seen):
+    """What is happening, in a few sentences."""
+    depth, profile = seen.profile.depth, seen.profile
+    if len(seen.loss) and not np.isfinite(seen.loss[-1]):
+        return f"It diverged: at step {seen.step} the loss was no longer a finite number."
+    said = []
+    with np.errstate(all="ignore"):
+        signal, gradient = profile.std[-1] / profile.std[0], profile.gradient[0] / profile.gradient[-1]
+    if not np.isfinite(profile.std).all():
+        said.append("The signal overflows.")
+    elif signal < 0.01:
+        said.append(f"The signal fades: layer {depth}'s spread is {signal:.0e} of layer 1's.")
+    elif signal > 100:
+        said.append(f"The signal grows: layer {depth}'s spread is {signal:.0e} times layer 1's.")
+    if gradient < 0.01:
+        said.append(f"The gradient fades on its way back: layer 1's is {gradient:.0e} of layer {depth}'s.")
+    elif gradient > 100:
+        said.append(f"The gradient grows on its way back: layer 1's is {gradient:.0e} times layer {depth}'s.")
+    if seen.step and seen.update[0] < 1e-5:
+        said.append(f"Layer 1 moves by {seen.update[0]:.0e} of its size a step: it is not learning.")
+    elif seen.step and seen.update.max() > 0.3:
+        layer = int(seen.update.argmax())
+        said.append(f"A step moves layer {layer + 1} by {seen.update[layer]:.0%} of its size.")
+    if not said:
+        said.append("From the first layer to the last, signal and gradient differ by less than a hundredfold.")
+    error = seen.errors[-1][1]
+    return " ".join([*said, f"It is wrong for {error:.0%} of the training examples{'' if seen.step else ', untrained'}."])
