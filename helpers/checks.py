@@ -364,7 +364,42 @@ def look_at_two_hundred(function):
     return {"whether it trains": 1.0}
 
 
+# --- 09: three networks, one knob each -----------------------------------------------------------------------------------------
+
+SICK = {"fades": {"depth": 20, "gain": 0.8}, "explodes": {"depth": 50, "skip": True}, "frozen": {"depth": 56, "norm": "batch"}}
+KNOBS = ("width", "gain", "activation", "norm", "skip", "branch_scale", "lr", "batch")
+
+
+def look_at_one_knob(function):
+    """Trains the three networks, each with the one knob that the answer turns. Raises Mistake, with what happened, unless each is
+    right for 70 % of the training digits after thirteen epochs, which is 300 steps."""
+    cures = function()
+    if cures is ... or (isinstance(cures, dict) and ... in cures.values()):
+        return {"": ...}
+    if not isinstance(cures, dict) or {*cures} != {*SICK} or not all(isinstance(cure, dict) for cure in cures.values()):
+        raise Mistake(f"return a dict of {', '.join(map(repr, SICK))}, each with a dict of one knob, got {cures!r}")
+    for name, cure in cures.items():
+        if len(cure) != 1 or not {*cure} <= {*KNOBS}:
+            raise Mistake(f"turn one knob of {name!r}, one of {', '.join(KNOBS)}, got {cure!r}")
+        settings = {"width": 32, "gain": 1.41, "lr": 0.01, "batch": 64} | SICK[name] | cure
+        how = {part: settings.pop(part) for part in ("lr", "batch")}
+        net = build(**settings, inputs=64, classes=10, seed=0)
+        history = fit(net, digits(0), **how, epochs=13, schedule="constant", progress=False)
+        if history.diverged.any():
+            raise Mistake(f"{name!r} with {cure} diverges: its loss becomes infinite or NaN")
+        if history.train_error[-1] > 0.3:
+            raise Mistake(f"{name!r} with {cure} is still wrong for {history.train_error[-1]:.0%} of its training digits after 13 epochs")
+    return {"whether they train": 1.0}
+
+
 EXERCISES = {
+    "one_knob": Exercise(
+        answer=lambda: {"fades": {"gain": 1.41}, "explodes": {"norm": "batch"}, "frozen": {"skip": True}},
+        instances=lambda generator: [()],
+        mistakes={},
+        praise="Three networks, three illnesses, and one knob each.",
+        look=look_at_one_knob,
+    ),
     "two_hundred": Exercise(
         answer=lambda: {"skip": True, "branch_scale": 199**-0.5},
         instances=lambda generator: [()],

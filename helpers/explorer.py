@@ -11,10 +11,9 @@ from .datasets import digits, recorded
 from .figures import Curves, Lines, Map, Spread, Surface, Values, new_figure
 from .networks import BatchNorm, LayerNorm, Linear, batch_norm, build
 from .signals import DTYPES, profile
-from .sliders import EXAMPLES, SLIDERS, Sliders, two_panels
+from .sliders import EXAMPLES, SLIDERS, Sliders, network_marks, two_panels
 from .training import fit
 
-CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0}  # the gain that keeps a small signal's size
 UNIT_GAIN = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
 
 
@@ -67,12 +66,8 @@ class Explorer(Sliders):
                 layer.gamma.data.fill_(gamma), layer.beta.data.fill_(beta)
         return profile(net, self.x[:batch], None if self.y is None else self.y[:batch], dtype=dtype)
 
-    def marks(self, depth, activation, norm="none", skip=False, branch_scale=None, **_):
-        """The critical gain, where the activation has one and neither norm nor skip is there; a branch's 1 / √blocks."""
-        if CRITICAL.get(activation) and norm == "none" and not skip:
-            yield "gain", CRITICAL[activation], f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}"
-        if branch_scale is not None and depth > 1:
-            yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
+    def marks(self, **state):
+        return network_marks(**state)
 
 
 class ProductExplorer(Sliders):

@@ -5,7 +5,6 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 
 import ipywidgets as widgets
 import numpy as np
@@ -17,7 +16,7 @@ from .datasets import digits, spirals
 from .figures import Answers, Curves, Lines, Plane, new_figure
 from .networks import Linear, build
 from .signals import Profile, profile
-from .sliders import Live, Sliders
+from .sliders import Live, Sliders, network_marks
 from .training import Trainer, error, predict
 
 DATA = {"digits": digits, "spirals": spirals}
@@ -27,12 +26,16 @@ CHOICES = {
     "batch": (2, 4, 8, 16, 32, 64, 128, 256),
     "data": tuple(DATA),
 }
+OWN = {  # the settings that are not named
+    "depth": 20, "width": 32, "gain": 1.41, "activation": "relu", "norm": "none", "skip": False, "branch_scale": 1.0, "lr": 0.01,
+    "batch": 64, "data": "digits",
+}  # fmt: skip
 WHILE_TRAINING = ("lr", "batch")  # knobs that a network in training may feel; any other makes another network
-PRESETS = {  # what differs from Playground's own settings
-    "exploding": {"depth": 50, "gain": 2.5},
-    "dead on arrival": {"depth": 50, "gain": 1.0},
-    "saved by He": {"depth": 10},
-    "saved by batch norm": {"depth": 10, "gain": 1.0, "norm": "batch"},
+PRESETS = {  # what differs from OWN
+    "exploding": {"gain": 3.0},
+    "dead on arrival": {"gain": 0.8},
+    "saved by He": {"gain": 1.41},
+    "saved by batch norm": {"gain": 0.8, "norm": "batch"},
     "BN explodes backward": {"depth": 100, "norm": "batch"},
     "56 plain": {"depth": 56, "norm": "batch"},
     "56 with skips": {"depth": 56, "norm": "batch", "skip": True},
@@ -67,14 +70,17 @@ class Seen:
 
 
 class Run:
-    """A network in training, and what it leaves behind.
+    """A network in training, and what it leaves behind: a Playground without a page.
 
-    data: "digits" or "spirals"; lr, batch: of its `trainer`; seed: of the weights and of the order of the examples; the other
-    settings are those of `build`. The same settings give the same curves.
+    settings: in place of OWN's; data: "digits" or "spirals"; lr, batch: of its `trainer`; the others as in `build`. seed: of the
+    weights and of the order of the examples. The same settings and seed give the same curves.
+    Raises ValueError on a setting that is not allowed.
     """
 
-    def __init__(self, *, data, lr, batch, seed, **network):
-        self.data = DATA[data]()
+    def __init__(self, *, seed=0, **settings):
+        network = OWN | settings
+        data, lr, batch = (network.pop(name) for name in ("data", "lr", "batch"))
+        self.data = DATA[choice("data", data, tuple(DATA))]()
         self.net = build(**network, inputs=self.data.x.shape[1], classes=int(self.data.y.max()) + 1, seed=seed)
         self.weights = [layer.weight for layer in self.net.modules() if isinstance(layer, Linear)][:-1]
         self.trainer = Trainer(self.net, self.data, lr=lr, batch=batch, seed=seed)
@@ -87,18 +93,20 @@ class Run:
         """Whether the loss has stopped being a finite number."""
         return not np.isfinite(self.loss[-1:]).all()
 
-    def advance(self):
-        """One step of training."""
-        self.fresh.append(self.trainer.step().item())
-        self.step += 1
-        if len(self.fresh) == self.every:
-            self.loss.append(np.mean(self.fresh))
-            self.fresh = []
-        if len(self.loss) == POINTS:
-            self.loss = [*np.mean(np.reshape(self.loss, (-1, 2)), axis=1)]
-            self.every *= 2
-        if self.step % (EVERY * self.every) == 0:
-            self.measure()
+    def advance(self, count=1):
+        """Trains `count` steps, 1 to 100000. Returns the run."""
+        for _ in range(integer("count", count, 1, 100_000)):
+            self.fresh.append(self.trainer.step().item())
+            self.step += 1
+            if len(self.fresh) == self.every:
+                self.loss.append(np.mean(self.fresh))
+                self.fresh = []
+            if len(self.loss) == POINTS:
+                self.loss = [*np.mean(np.reshape(self.loss, (-1, 2)), axis=1)]
+                self.every *= 2
+            if self.step % (EVERY * self.every) == 0:
+                self.measure()
+        return self
 
     def measure(self):
         """Notes the errors on the test examples and on as many training examples, and what the network answers."""
@@ -126,25 +134,25 @@ class Run:
 
 
 class Playground(Sliders):
-    """A network that trains in the page, and knobs to turn meanwhile.
+    """A network that trains in the page, and knobs to turn meanwhile: Playground(depth=56, norm="batch", skip=False, seed=3).
 
-    depth: 1 to 200; gain: 0 to 4; branch_scale: 0 to 1; activation, norm and skip as in `build`; width, lr, batch (examples a
-    step) and data: one of CHOICES. seed: of the weights and of the order of the examples; the same line gives the same curves.
-    lr and batch may be turned in training; any other knob makes another network, from step 0.
+    settings: depth, 1 to 200; gain, 0 to 4; branch_scale, 0 to 1; activation, norm and skip as in `build`; width, lr, batch
+    (examples a step) and data, each one of CHOICES. What is not named is as in OWN. seed: of the weights and of the order of the
+    examples; the same line gives the same curves. lr and batch may be turned in training; any other knob makes another network.
 
     Training runs in a thread of its own, so that the page always answers. It rests when no page has asked for a picture for
     PATIENCE seconds, and goes on when one asks again. Raises ValueError on a setting that is not allowed.
     """
 
-    def __init__(
-        self, *, depth=20, width=32, gain=1.41, activation="relu", norm="none", skip=False, branch_scale=1.0, lr=0.03, batch=64,
-        data="digits", seed=0,
-    ):
-        settings = {"depth": depth, "width": width, "gain": gain, "activation": activation, "norm": norm, "skip": skip}
-        settings |= {"branch_scale": branch_scale, "lr": lr, "batch": batch, "data": data}
+    going, worker, clock = False, None, None  # what `close` looks at, also where a setting was not allowed
+
+    def __init__(self, *, seed=0, **settings):
+        for name in settings:
+            choice("setting", name, tuple(OWN))
+        settings = OWN | settings
         self.seed = integer("seed", seed, 0, 2**63 - 1)
-        self.going, self.wanted, self.watched, self.worker = False, False, 0.0, None
-        self.kept, self.note = [], ""
+        self.wanted, self.watched = False, 0.0  # a picture; when the page last asked for one
+        self.kept, self.note, self.turned = [], "", False  # turned: whether lr or batch were changed on the way
         self.toggle = button("start", lambda: self.pause() if self.going else self.start(), "Trains, or pauses")
         buttons = [
             self.toggle,
@@ -152,14 +160,15 @@ class Playground(Sliders):
             button("keep this run", self.keep, f"Its curves stay beside those of the next ones; of the last {KEPT}"),
             button("forget kept runs", self.forget, "Only the present run's curves stay"),
         ]
-        self.clock = widgets.Play(min=0, max=10**9, interval=40)  # lets the page ask for pictures, as often as it can show one
+        self.clock = widgets.Play(min=0, max=10**9, interval=70)  # lets the page ask for pictures, as often as it can show one
         self.clock.layout.display = "none"
         self.clock.observe(self.tick, "value")
         self.code = widgets.HTML()
-        self.shape = choice("data", data, CHOICES["data"]), 0
+        self.shape = choice("data", settings["data"], CHOICES["data"]), 0
         super().__init__(*panels(*self.shape), settings, CHOICES, buttons, columns=3)
         presets = widgets.Box([button(name, partial(self.preset, name), "Knobs that tell this story") for name in PRESETS])
         presets.add_class("presets")
+        self.add_class("playground")
         self.children = [presets, *self.children, self.code, self.clock]
 
     # --- what the reader does -------------------------------------------------------------------------------------------------
@@ -167,7 +176,7 @@ class Playground(Sliders):
     def start(self):
         """Trains until it is paused."""
         if not self.going:
-            self.going, self.watched, self.note = True, time.monotonic(), ""
+            self.going, self.note = True, ""
             self.toggle.description, self.clock.playing = "pause", True
             self.work_on()
 
@@ -180,8 +189,7 @@ class Playground(Sliders):
     def step(self, count=1):
         """Pauses, and trains `count` steps, 1 to 100000. Returns the playground."""
         self.rest()
-        for _ in range(integer("count", count, 1, 100_000)):
-            self.run.advance()
+        self.run.advance(count)
         self.note, self.seen = "", self.run.look()
         self.show()
         return self
@@ -192,8 +200,7 @@ class Playground(Sliders):
 
     def preset(self, name):
         """The knobs of one of PRESETS."""
-        own = {name: value.default for name, value in signature(Playground).parameters.items() if name != "seed"}
-        self.put(own | PRESETS[choice("name", name, tuple(PRESETS))])
+        self.put(OWN | PRESETS[choice("name", name, tuple(PRESETS))])
 
     def keep(self):
         """Pins the present run's curves."""
@@ -207,15 +214,18 @@ class Playground(Sliders):
 
     def close(self):
         """Ends training and takes the playground off the page."""
-        self.rest()
+        self.halt()
+        if self.clock:
+            self.clock.close()
         super().close()
 
     @property
     def line(self):
         """The line of code that makes this playground: what differs from the settings that it has by itself."""
+        own = {**OWN, "seed": 0}
         now = {**self.state, "seed": self.seed}
-        own = signature(Playground).parameters
-        return f"Playground({', '.join(f'{name}={value!r}' for name, value in now.items() if value != own[name].default)})"
+        line = f"Playground({', '.join(f'{name}={value!r}' for name, value in now.items() if value != own[name])})"
+        return line + ("  # lr or batch were changed on the way" if self.turned else "")
 
     # --- training -------------------------------------------------------------------------------------------------------------
 
@@ -229,15 +239,16 @@ class Playground(Sliders):
     def begin(self, note=""):
         """A new network, as the knobs stand; if one was training, it trains."""
         going = self.going
-        self.rest()
+        self.halt()
         self.run = Run(**self.state, seed=self.seed)
-        self.note, self.seen = note, self.run.look()
+        self.note, self.seen, self.turned = note, self.run.look(), False
         self.show()
         if going:
-            self.start()
-            self.note = note
+            self.going = True
+            self.work_on()
 
     def work_on(self):
+        self.watched = time.monotonic()
         self.worker = threading.Thread(target=self.work, name="playground", daemon=True)
         self.worker.start()
 
@@ -253,12 +264,17 @@ class Playground(Sliders):
         except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
             self.going, self.note = False, f"Training stopped with {type(failure).__name__}: {failure}"
 
-    def rest(self):
-        """Ends the thread."""
+    def halt(self):
+        """Ends the thread after the step that is under way."""
         self.going = False
-        self.toggle.description, self.clock.playing = "start", False
         if self.worker:
             self.worker.join()
+
+    def rest(self):
+        """Ends training; the page learns it at once, before the step that is under way is done."""
+        self.going = False
+        self.toggle.description, self.clock.playing = "start", False
+        self.halt()
 
     def tick(self, change=None):
         """The page asks for a picture."""
@@ -281,13 +297,19 @@ class Playground(Sliders):
             return
         if change is None:
             super().show()
-            self.code.value = f"<p>The same run again: <code>{html.escape(self.line)}</code></p>"
+            lines = [self.line, *(line for line, _ in self.kept)]
+            named = "".join(f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(names(len(self.kept)), lines))
+            if self.code.value != named:  # left alone, so that it can be marked and copied
+                self.code.value = named
         elif (name := change.owner.description) in WHILE_TRAINING:
             setattr(self.run.trainer, name, torch.tensor(change.new) if name == "lr" else change.new)
-            self.note = f"{name} is {change.new:g} from step {self.run.step} on."
+            self.note, self.turned = f"{name} is {change.new:g} from step {self.run.step} on.", True
             self.show()
         else:
             self.begin(f"Another {name} is another network: step 0.")
+
+    def marks(self, **state):
+        return network_marks(**state)
 
     def draw(self, **state):
         shape = state["data"], len(self.kept)
@@ -295,9 +317,9 @@ class Playground(Sliders):
             self.live, self.shape = Live(*panels(*shape), columns=3), shape
         loss, errors, answers, spread, gradient, update = self.live.drawings
         runs = [self.seen, *(seen for _, seen in self.kept)]
-        lines = [self.line, *(line for line, _ in self.kept)]
         end = next(end for end in ENDS if end >= max(one.step for one in runs))
-        loss.limits, errors.limits = ((0, end), None), ((0, end), (0, 1))
+        loss.limits = (0, end), None if any(len(one.loss) for one in runs) else (0.1, 10)
+        errors.limits = (0, end), (0, 1)
         loss.update(*((one.steps, one.loss) for one in runs))
         errors.update(*((one.errors[:, 0], one.errors[:, kind]) for kind in (1, 2) for one in runs))
         seen = [
@@ -307,7 +329,7 @@ class Playground(Sliders):
             update.update(*(one.update for one in runs), limit=("1/1000", 1e-3)),
         ]
         head = "<tr><th></th><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
-        rows = "".join(row(*each) for each in zip(names(len(self.kept)), runs, lines))
+        rows = "".join(map(row, names(len(self.kept)), runs))
         return f"<table>{head}{rows}</table>", f"{self.note} {words(self.seen)}".strip(), *seen
 
     def _repr_mimebundle_(self, **kwargs):
@@ -353,37 +375,36 @@ def panels(data, kept):
     return figure, drawings
 
 
-def row(name, seen, line):
-    """A run's row of the table; where a run is a kept one, the line that makes it is its tooltip."""
+def row(name, seen):
+    """A run's row of the table."""
     loss = f"{seen.loss[-1]:.3g}" if len(seen.loss) else "–"
     _, train, test = seen.errors[-1]
     cells = "".join(f"<td>{cell}</td>" for cell in (seen.step, loss, f"{train:.1%}", f"{test:.1%}"))
-    return f'<tr title="{html.escape(line)}"><th>{name}</th>{cells}</tr>'
+    return f"<tr><th>{name}</th>{cells}</tr>"
 
 
 def words(seen):
     """What is happening, in a few sentences."""
-    depth, profile = seen.profile.depth, seen.profile
     if len(seen.loss) and not np.isfinite(seen.loss[-1]):
         return f"It diverged: at step {seen.step} the loss was no longer a finite number."
-    said = []
-    with np.errstate(all="ignore"):
-        signal, gradient = profile.std[-1] / profile.std[0], profile.gradient[0] / profile.gradient[-1]
-    if not np.isfinite(profile.std).all():
+    said, spread, gradient, update = [], seen.profile.std, seen.profile.gradient, seen.update
+    depth = len(spread)
+    if not np.isfinite(spread).all():
         said.append("The signal overflows.")
-    elif signal < 0.01:
-        said.append(f"The signal fades: layer {depth}'s spread is {signal:.0e} of layer 1's.")
-    elif signal > 100:
-        said.append(f"The signal grows: layer {depth}'s spread is {signal:.0e} times layer 1's.")
-    if gradient < 0.01:
-        said.append(f"The gradient fades on its way back: layer 1's is {gradient:.0e} of layer {depth}'s.")
-    elif gradient > 100:
-        said.append(f"The gradient grows on its way back: layer 1's is {gradient:.0e} times layer {depth}'s.")
-    if seen.step and seen.update[0] < 1e-5:
-        said.append(f"Layer 1 moves by {seen.update[0]:.0e} of its size a step: it is not learning.")
-    elif seen.step and seen.update.max() > 0.3:
-        layer = int(seen.update.argmax())
-        said.append(f"A step moves layer {layer + 1} by {seen.update[layer]:.0%} of its size.")
+    elif spread[-1] < 0.01 * spread[0]:
+        said.append(f"The signal fades: layer {depth}'s spread is {spread[-1] / spread[0]:.0e} of layer 1's.")
+    elif spread[-1] > 100 * spread[0]:
+        said.append(f"The signal grows: layer {depth}'s spread is {spread[-1] / spread[0]:.0e} times layer 1's.")
+    if gradient[0] == 0:
+        said.append("No gradient reaches layer 1.")
+    elif gradient[0] < 0.01 * gradient[-1]:
+        said.append(f"The gradient fades on its way back: layer 1's is {gradient[0] / gradient[-1]:.0e} of layer {depth}'s.")
+    elif gradient[0] > 100 * gradient[-1]:
+        said.append(f"The gradient grows on its way back: layer 1's is {gradient[0] / gradient[-1]:.0e} times layer {depth}'s.")
+    if seen.step and update[0] < 1e-5:
+        said.append(f"Layer 1 moves by {update[0]:.0e} of its size a step: it is not learning.")
+    elif seen.step and update.max() > 0.3:
+        said.append(f"A step moves layer {update.argmax() + 1} by {update.max():.0%} of its size.")
     if not said:
         said.append("From the first layer to the last, signal and gradient differ by less than a hundredfold.")
     error = seen.errors[-1][1]

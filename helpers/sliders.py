@@ -12,6 +12,7 @@ from .networks import ACTIVATIONS, NORMS, ORDERS
 from .signals import DTYPES
 
 EXAMPLES = 256
+CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0}  # the gain that keeps a small signal's size
 SLIDERS = {  # least, greatest, step, meaning
     "depth": (1, 200, 1, "hidden layers"),
     "gain": (0, 4, 0.01, "standard deviation of a weight times √fan_in"),
@@ -53,10 +54,12 @@ STYLE = """<style>
 .explorer .controls > .widget-box { display: contents }
 .explorer .controls .widget-inline-hbox { width: 322px }
 .explorer .controls { --jp-widgets-inline-label-width: 88px }
-.explorer .controls > button { width: auto; min-width: 100px; justify-self: start; margin-left: 96px }
+.explorer .buttons > button { width: auto; min-width: 100px; justify-self: start; margin-left: 96px }
+.explorer.playground .buttons { display: flex; flex-wrap: wrap; grid-column: 1 / -1; gap: 4px; margin-left: 96px }
+.explorer.playground .buttons > button { margin-left: 0 }
 .explorer figure { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: center; margin: 0 }
-.explorer .presets { display: flex; flex-wrap: wrap; gap: 2px }
-.explorer .presets > button { width: auto }
+.explorer .presets { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 8px }
+.explorer .presets > button { width: auto; margin: 0 }
 .explorer figcaption { flex: 1 1 12em; max-width: 30em; line-height: 1.45 }
 .explorer td, .explorer th { padding: 0 .8em 0 0; text-align: right; white-space: nowrap }
 .explorer img { max-width: 100% }
@@ -117,20 +120,22 @@ class Sliders(widgets.VBox):
     """
 
     def __init__(self, figure, drawings, settings, choices=None, buttons=(), columns=None):
-        self.start = {name: value for name, value in settings.items() if value is not None}
+        self.initial = {name: value for name, value in settings.items() if value is not None}
         self.choices = choices or {}
         self.live = Live(figure, drawings, columns)
         self.page = widgets.HTML()
         reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
         reset.on_click(lambda _: self.reset())
         self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
-        rows = widgets.Box([self.box, reset, *buttons])
+        bar = widgets.Box([reset, *buttons])
+        bar.add_class("buttons")
+        rows = widgets.Box([self.box, bar])
         rows.add_class("controls")
         super().__init__([rows, self.page])
         self.add_class("explorer")
         self.add_class(f"explorer-{self.model_id}")
         self.controls = {}
-        self.put(self.start)
+        self.put(self.initial)
 
     def draw(self, **state):
         """Moves the drawings; returns a small table in HTML, the sentences that say what is to be seen, and any that only those
@@ -139,7 +144,7 @@ class Sliders(widgets.VBox):
 
     def reset(self):
         """Brings back the settings at the start."""
-        self.put(self.start)
+        self.put(self.initial)
 
     def put(self, settings):
         """Puts new controls with these settings in the old ones' place, and draws.
@@ -221,6 +226,15 @@ def control(name, value, choices=None):
     made = kind(value=value, min=low, max=high, step=step, description=name, readout_format=form, tooltip=meaning)
     made.add_class(name)
     return made
+
+
+def network_marks(*, depth, activation, norm="none", skip=False, branch_scale=None, **_):
+    """Marks, as of `Sliders.marks`: at the critical gain, where the activation has one and neither norm nor skip is there, and at a
+    branch's 1/√blocks."""
+    if CRITICAL.get(activation) and norm == "none" and not skip:
+        yield "gain", CRITICAL[activation], f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}"
+    if branch_scale is not None and depth > 1:
+        yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
 
 
 def two_panels(left, right, labels=(-0.18, -0.11)):

@@ -249,7 +249,7 @@ def test_the_alternative_text_does_not_contradict_itself():
 
 
 def test_the_page_holds_the_picture_and_its_alternative_text(explorer):
-    explorer.set(**explorer.start)
+    explorer.set(**explorer.initial)
     [image] = Elements(explorer.page.value).images
     assert image["alt"] == explorer.alt
     assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == explorer.png
