@@ -353,14 +353,21 @@ def look_at_two_hundred(function):
     if len(changed) > 3:
         raise Mistake(f"you changed {len(changed)} things, and three are allowed: {', '.join(changed)}")
     settings = START | changed
+    idle = [name for name in ("branch_scale", "order") if name in changed and not settings["skip"]]
+    if idle:
+        raise Mistake(f"{idle[0]} does nothing without skip")
     lr = settings.pop("lr")
     net = build(width=32, inputs=64, classes=10, seed=0, **settings)
     history = fit(net, digits(0), lr=lr, epochs=4, batch=64, progress=False)
     if history.diverged.any():
-        raise Mistake("it diverged: its loss became infinite or NaN. Is the branch small enough, or the learning rate too large?")
+        why = "Is the branch small enough, or the learning rate too large?" if settings["skip"] else "Its gradient explodes; lesson 05"
+        raise Mistake(f"it diverged: its loss became infinite or NaN. {why}")
     if history.train_error[-1] > 0.1:
-        at_start = "its gradient explodes or vanishes; lessons 05 and 06" if not settings["skip"] else "what keeps the branch small?"
-        raise Mistake(f"after four epochs it is wrong for {history.train_error[-1]:.0%} of its training digits: {at_start}")
+        why = (
+            "what keeps the branch small, and is the learning rate too large or too small for it?" if settings["skip"]
+            else "its gradient explodes or vanishes, or all its images have become alike; lessons 02 and 05"
+        )  # fmt: skip
+        raise Mistake(f"after four epochs it is wrong for {history.train_error[-1]:.0%} of its training digits: {why}")
     return {"whether it trains": 1.0}
 
 
@@ -417,6 +424,9 @@ EXERCISES = {
             "both units carry the positive half, and the negative one is lost": do_nothing_with(negative=1.0, back=1.0),
             "the second unit takes away what the first one brings: turn its sign on the way in, too": (
                 do_nothing_with(negative=1.0, back=-1.0)
+            ),
+            "that carries the negative half alone: let a second unit carry the positive one": (
+                lambda width: (-torch.eye(width), -torch.eye(width))
             ),
         },
         praise="Any number of such pairs may be added to a network, and it answers as before.",

@@ -221,13 +221,13 @@ class DepthExplorer(Sliders):
 
         def left(ax):
             title, labels = "After training (small: each seed)", ("train", "test", "chosen")
-            drawing = Lines(ax, title, "depth", "error", labels, dots=True, xlim=(5, 60), ylim=(0, 1))
+            drawing = Lines(ax, title, "depth", "error", labels, dots=True, xlim=(5, 60), ylim=(-0.05, 1))
             drawing.lines[2].set(markersize=13, markerfacecolor="none", markeredgewidth=2)
             return drawing
 
         right = partial(
             Lines, title="The chosen depth", xlabel="epoch", ylabel="error", labels=("train", "test", "train, now"),
-            xlim=(1, epochs), ylim=(0, 1),
+            xlim=(1, epochs), ylim=(-0.05, 1),  # room for a line at 0
         )
         button = widgets.Button(description="train this depth now", tooltip="Trains a network of this depth, from a new seed")
         button.on_click(lambda _: self.train(**self.state))

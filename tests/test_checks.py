@@ -125,9 +125,13 @@ def test_what_an_answer_changes_in_place_is_its_own(capsys):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"lr": 0.01}, r"wrong for \d+% of its training digits: its gradient explodes or vanishes"),
+        ({"lr": 0.01}, r"wrong for \d+% of its training digits: its gradient explodes or vanishes, or all its images"),
         ({"activation": "tanh", "skip": True, "lr": 0.03}, "what keeps the branch small"),
-        ({"skip": True}, "it diverged"),
+        ({"skip": True}, "it diverged.* Is the branch small enough"),
+        ({"norm": "batch"}, "it diverged.* Its gradient explodes"),
+        ({"skip": True, "branch_scale": 199**-0.5, "lr": 1.0}, "is the learning rate too large or too small"),
+        ({"branch_scale": 0.1}, "branch_scale does nothing without skip"),
+        ({"order": "post", "norm": "batch"}, "order does nothing without skip"),
         ({"depth": 10}, "depth cannot be changed here; you may change three of norm"),
         ({"skip": True, "norm": "batch", "lr": 0.01, "gain": 1.0}, "you changed 4 things, and three are allowed: skip, norm, lr, gain"),
         ({"norm": "group"}, "stopped with ValueError: norm must be one of"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import Explorer, ProductExplorer, build, digits, profile, sweep
+from helpers import Explorer, ProductExplorer, SurfaceExplorer, build, digits, fit, profile, sweep
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -270,3 +270,19 @@ def test_06_what_the_explorer_tells_of_batch_norm_and_of_the_order():
     assert 10 < back(initial(skip=True, **settings)) < 20 and 5e3 < back(initial(**settings)) < 5e4
     assert back(initial(skip=True, order="post", **settings)) < 20
     assert back(initial("tanh", skip=True, order="post", **settings)) > 10 * back(initial("tanh", skip=True, **settings))
+
+
+# --- 07 -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skips_is_wider():
+    [_, surface] = lesson("07_going_deeper", "direction", "surface")
+    surface.__globals__["data"] = data = digits(0)
+    surfaces = {}
+    for name, skip in (("plain", False), ("skips", True)):
+        net = build(10, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=0)
+        assert fit(net, data, lr=0.03, epochs=20, batch=64, progress=False).train_error[-1] < 0.01
+        surfaces[name] = surface(net)
+    assert all(one.argmin() == 112 and one.min() < 0.1 for one in surfaces.values())
+    assert [drawing.minima for drawing in SurfaceExplorer(surfaces).live.drawings] == [1, 1]
+    assert np.median(surfaces["plain"]) > 3 and np.median(surfaces["skips"]) < 1.5
