@@ -353,7 +353,7 @@ def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
         ("dead on arrival", 0, "The gradient fades on its way back: layer 1's is 1e-05 of layer 20's."),
         ("saved by He", 20, "differ by less than a hundredfold"),
         ("BN explodes backward", 0, "The gradient grows on its way back: layer 1's is 2e+09 times layer 100's."),
-        ("56 plain", 80, "it is not learning"),
+        ("56 plain", 100, "it is not learning"),
         ("56 with skips", 20, "differ by less than a hundredfold"),
     ],
 )
