@@ -360,7 +360,7 @@ class RecurrentExplorer(Sliders):
         own, same = self.live.drawings
         said = "A new matrix in each step: " + own.update(gradients[0], law=("gain a step", gain**back))
         said += " The same matrix: " + same.update(gradients[1], law=("spectral radius a step", radius**back))
-        rows = {"by itself a step": (gain, radius), "gradient at step 0": [gradient[0] for gradient in gradients]}
+        rows = {"law, a step": (gain, radius), "gradient at step 0": [gradient[0] for gradient in gradients]}
         cells = "".join(f"<tr><th>{name}</th><td>{own:.3g}</td><td>{same:.3g}</td></tr>" for name, (own, same) in rows.items())
         return f"<table><tr><th></th><th>new</th><th>same</th></tr>{cells}</table>", said
 
