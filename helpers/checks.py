@@ -382,8 +382,12 @@ def dropout_with(
 
 
 def look_at_dropout(function, x, p, noise):
-    """What comes out in training and in eval."""
+    """What comes out in training and in eval. Raises Mistake if it is not the same each time."""
     parts = {f"the output in {mode}": function(x.clone(), p, noise.clone(), mode == "training") for mode in ("training", "eval")}
+    for mode, first in parts.items():
+        second = function(x.clone(), p, noise.clone(), mode.endswith("training"))
+        if isinstance(first, torch.Tensor) and not same(second, first):
+            raise Mistake(f"{mode} is another one each time: take the noise that is given, instead of drawing your own")
     return {"": ...} if any(one is ... for one in parts.values()) else parts
 
 
