@@ -2,8 +2,16 @@
 
 from .checks import check, compare
 from .datasets import digits, recorded
-from .explorer import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer, SurfaceExplorer
-from .figures import Curves, Lines, Map, Spread, Values, picture
+from .explorer import (
+    AveragesExplorer,
+    DepthExplorer,
+    Explorer,
+    MapExplorer,
+    ProductExplorer,
+    RecurrentExplorer,
+    SurfaceExplorer,
+)
+from .figures import Curves, Lines, Map, Pairs, Spread, Values, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
 from .playground import Playground
 from .signals import profile
@@ -18,8 +26,10 @@ __all__ = [
     "Lines",
     "Map",
     "MapExplorer",
+    "Pairs",
     "Playground",
     "ProductExplorer",
+    "RecurrentExplorer",
     "Spread",
     "SurfaceExplorer",
     "Values",

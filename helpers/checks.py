@@ -371,6 +371,38 @@ def look_at_two_hundred(function):
     return {"whether it trains": 1.0}
 
 
+# --- 08: dropout ---------------------------------------------------------------------------------------------------------------
+
+
+def dropout_with(
+    *, kept=lambda noise, p: noise >= p, scale=lambda p, kept: 1 / (1 - p), in_eval=lambda x, dropped, p: x, swapped=False
+):
+    """The exercise's answer, or one of its mistakes. in_eval: from the input and what training makes of it to eval's output;
+    swapped: whether training and eval have changed places."""
+
+    def function(x, p, noise, training):
+        mask = kept(noise, p).to(x.dtype)
+        dropped = x * mask * scale(p, mask)
+        return dropped if bool(training) != swapped else in_eval(x, dropped, p)
+
+    return function
+
+
+def look_at_dropout(function, x, p, noise):
+    """What comes out in training and in eval. Raises Mistake if it is not the same each time."""
+    parts = {f"the output in {mode}": function(x.clone(), p, noise.clone(), mode == "training") for mode in ("training", "eval")}
+    for mode, first in parts.items():
+        second = function(x.clone(), p, noise.clone(), mode.endswith("training"))
+        if isinstance(first, torch.Tensor) and not same(second, first):
+            raise Mistake(f"{mode} is another one each time: take the noise that is given, instead of drawing your own")
+    return {"": ...} if any(one is ... for one in parts.values()) else parts
+
+
+def noisy(generator):
+    """Arguments of the exercise: values, the share that is dropped, and uniform noise."""
+    return [(torch.randn(8, 6, generator=generator), p, torch.rand(8, 6, generator=generator)) for p in (0.2, 0.6)]
+
+
 # --- 09: three networks, one knob each -----------------------------------------------------------------------------------------
 
 SICK = {"fades": {"depth": 20, "gain": 0.8}, "explodes": {"depth": 50, "skip": True}, "frozen": {"depth": 56, "norm": "batch"}}
@@ -406,6 +438,35 @@ EXERCISES = {
         mistakes={},
         praise="Three networks, three illnesses, and one knob each.",
         look=look_at_one_knob,
+    ),
+    "dropout": Exercise(
+        answer=dropout_with(),
+        instances=noisy,
+        look=look_at_dropout,
+        mistakes={
+            "p is the share that is dropped: keep where noise is p or more": dropout_with(kept=lambda noise, p: noise < p),
+            "you took p for the share that is kept; it is the share that is dropped, and 1 - p is kept": (
+                dropout_with(kept=lambda noise, p: noise < p, scale=lambda p, kept: 1 / p)
+            ),
+            "the right share, but other units: drop where noise is below p": dropout_with(kept=lambda noise, p: noise < 1 - p),
+            "divide by the share that is kept, 1 - p, not by p": dropout_with(scale=lambda p, kept: 1 / p),
+            "nothing makes up for what was dropped: in training, divide what is left by 1 - p": dropout_with(scale=lambda p, kept: 1.0),
+            "upside down: what is left has to grow, so divide by 1 - p": dropout_with(scale=lambda p, kept: 1 - p),
+            "divide by the share that is kept on average, 1 - p, not by the one that chance has kept this time": (
+                dropout_with(scale=lambda p, kept: 1 / kept.mean())
+            ),
+            "in eval mode nothing is dropped: return x as it is": dropout_with(in_eval=lambda x, dropped, p: dropped),
+            "training and eval have changed places": dropout_with(swapped=True),
+            "that is the form of the first paper: training as it is, eval times 1 - p. The averages agree, but here eval is to cost "
+            "nothing: divide by 1 - p in training": dropout_with(scale=lambda p, kept: 1.0, in_eval=lambda x, dropped, p: (1 - p) * x),
+            "scaled twice: training has divided by 1 - p already, so eval returns x as it is": (
+                dropout_with(in_eval=lambda x, dropped, p: (1 - p) * x)
+            ),
+            "the scale belongs to training, where something is missing; eval returns x as it is": (
+                dropout_with(scale=lambda p, kept: 1.0, in_eval=lambda x, dropped, p: x / (1 - p))
+            ),
+        },
+        praise="On average training passes on what eval does, and eval costs nothing: this is torch.nn.Dropout.",
     ),
     "two_hundred": Exercise(
         answer=lambda: {"skip": True, "branch_scale": 199**-0.5},

@@ -15,6 +15,7 @@ from .sliders import EXAMPLES, SLIDERS, Sliders, network_marks, two_panels
 from .training import fit
 
 UNIT_GAIN = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
+MATRICES = ("random", "symmetric", "orthogonal")
 
 
 class Explorer(Sliders):
@@ -109,6 +110,45 @@ class ProductExplorer(Sliders):
                 layer.weight *= factor
         found = profile(net, self.x, self.y, dtype="float64").gradient
         return np.divide(found, found[-1], out=np.zeros_like(found), where=found != 0)
+
+
+class RecurrentExplorer(Sliders):
+    """A gradient on its way back through linear layers: each with a matrix of its own, and, over time, all with the same one.
+
+    gain: 0 to 4, of 64 x 64 weights. steps: 1 to 200. matrix: "random", independent entries; "symmetric", the same, but what
+    stands across the diagonal is alike; "orthogonal", which keeps every length but for the gain. In all three the mean square of
+    the singular values is about gain². Gradients are divided by the last, and computed in float64. Dashed: gain^steps, and the
+    spectral radius (the size of the largest eigenvalue)^steps. Raises ValueError on a setting that is not allowed.
+    """
+
+    def __init__(self, *, gain=1.0, steps=50, matrix="random", seed=1):
+        integer("seed", seed, 0, 2**63 - 1)
+        self.radius, self.sizes = {}, {}
+        for kind in MATRICES:
+            generator = torch.Generator().manual_seed(seed)
+            weights = [weight_matrix(kind, generator) for _ in range(SLIDERS["steps"][1])]
+            self.radius[kind] = float(torch.linalg.eigvals(weights[0]).abs().max())
+            start = torch.randn(16, 64, generator=generator, dtype=torch.double)
+            self.sizes[kind] = way_back(start, weights), way_back(start, weights[:1] * len(weights))
+        named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0, "backward": True, "unit": "step"}
+        own = partial(Curves, title="A new matrix in each step (depth)", **named)
+        same = partial(Curves, title="The same matrix in each step (time)", **named)
+        settings = {"gain": gain, "steps": steps, "matrix": matrix}
+        super().__init__(*two_panels(own, same, (-0.18, -0.18)), settings, {"matrix": MATRICES})
+
+    def draw(self, gain, steps, matrix):
+        back = np.arange(steps, -1.0, -1)  # how many steps the gradient has come back
+        radius, gradients = gain * self.radius[matrix], [gain**back * sizes[steps::-1] for sizes in self.sizes[matrix]]
+        own, same = self.live.drawings
+        said = "A new matrix in each step: " + own.update(gradients[0], law=("gain a step", gain**back))
+        said += " The same matrix: " + same.update(gradients[1], law=("spectral radius a step", radius**back))
+        rows = {"law, a step": (gain, radius), "gradient at step 0": [gradient[0] for gradient in gradients]}
+        cells = "".join(f"<tr><th>{name}</th><td>{own:.3g}</td><td>{same:.3g}</td></tr>" for name, (own, same) in rows.items())
+        return f"<table><tr><th></th><th>new</th><th>same</th></tr>{cells}</table>", said
+
+    def marks(self, matrix, **_):
+        """The gain at which the spectral radius is 1."""
+        yield "gain", 1 / self.radius[matrix], f"radius 1: {1 / self.radius[matrix]:.2f}"
 
 
 class AveragesExplorer(Sliders):
@@ -296,6 +336,23 @@ def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="p
     if skip:  # signal and branch are as good as perpendicular: their squares add up
         return f"√(1+(α·{name})²) a layer", (1 + (branch_scale * factor) ** 2) ** 0.5
     return f"{name} a layer", factor
+
+
+def weight_matrix(kind, generator):
+    """A matrix of one of the kinds MATRICES, of gain 1: (64, 64), float64."""
+    random = torch.randn(64, 64, generator=generator, dtype=torch.double)
+    if kind == "orthogonal":
+        return torch.linalg.qr(random)[0]
+    return (random if kind == "random" else (random + random.T) / 2**0.5) / 8
+
+
+def way_back(gradient, weights):
+    """The size of a gradient (examples, units) after 0, 1, … steps back through the weights, as shares of the first."""
+    sizes = [gradient.norm()]
+    for weight in weights:
+        gradient = gradient @ weight.T
+        sizes.append(gradient.norm())
+    return np.array(sizes) / float(sizes[0])
 
 
 def density(values):

@@ -39,7 +39,7 @@ class Drawing:
         ax.set_title(title, loc="left", fontsize=10, pad=26, y=1)  # with y given, it is not placed anew in every drawing
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
-        if xlabel == "layer":
+        if xlabel in ("layer", "step"):
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
     @property
@@ -77,11 +77,12 @@ class Drawing:
 
 class Curves(Drawing):
     """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it; `first` is the
-    number of the first layer, 1 or 0. backward: the sentences begin at the last layer, where a gradient comes from."""
+    number of the first layer, 1 or 0. backward: the sentences begin at the last layer, where a gradient comes from. unit: "layer",
+    or "step" where the same layer comes again and again."""
 
-    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), first=1, backward=False):
-        super().__init__(ax, title, ylabel)
-        self.quantity, self.first, self.backward = quantity, first, backward
+    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), first=1, backward=False, unit="layer"):
+        super().__init__(ax, title, ylabel, unit)
+        self.quantity, self.first, self.backward, self.unit = quantity, first, backward, unit
         ax.set_yscale("log")
         self.lines = self.make_lines(labels, size=3)
         self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
@@ -134,23 +135,23 @@ class Curves(Drawing):
 
     def sentence(self, label, row):
         """What one line shows."""
-        depth, first, last = len(row), self.first, self.first + len(row) - 1
+        depth, first, last, unit = len(row), self.first, self.first + len(row) - 1, self.unit
         name = f"The {self.quantity}" if len(self.lines) == 1 else f"{label}: the {self.quantity}"
         lost, zero = np.flatnonzero(~np.isfinite(row)), np.flatnonzero(row == 0)
         if len(lost):
-            before = f" after {row[lost[0] - 1]:.2g} at layer {lost[0] + first - 1}" if lost[0] else ""
-            return f"{name} overflows at layer {lost[0] + first}{before}: where × stands, values are no longer finite."
+            before = f" after {row[lost[0] - 1]:.2g} at {unit} {lost[0] + first - 1}" if lost[0] else ""
+            return f"{name} overflows at {unit} {lost[0] + first}{before}: where × stands, values are no longer finite."
         if row[0] == 0 or row[-1] == 0:
-            return f"{name} is exactly zero at {len(zero)} of {depth} layers (marked ▼), {zero[0] + first} to {zero[-1] + first}."
+            return f"{name} is exactly zero at {len(zero)} of {depth} {unit}s (marked ▼), {zero[0] + first} to {zero[-1] + first}."
         if depth == 1:
-            return f"{name} of the one layer is {row[0]:.3g}."
+            return f"{name} of the one {unit} is {row[0]:.3g}."
         if self.backward:
             row, first, last = row[::-1], last, first
         ratio = row[-1] / row[0]
         way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
         to = "," if way == "stays near" else " to"
         rate = ratio ** (1 / (depth - 1))
-        return f"{name} {way} {row[0]:.2g} at layer {first}{to} {row[-1]:.2g} at layer {last}: a factor of {rate:.3f} a layer."
+        return f"{name} {way} {row[0]:.2g} at {unit} {first}{to} {row[-1]:.2g} at {unit} {last}: a factor of {rate:.3f} a {unit}."
 
 
 class Spread(Curves):
@@ -242,6 +243,33 @@ class Lines(Drawing):
         first, last = finite[0], finite[-1]
         lost = f"; {len(y) - len(finite)} of {len(y)} values are not finite" if len(finite) < len(y) else ""
         return f"{label}: {y[first]:.2g} at {x[first]:.3g}, {y[last]:.2g} at {x[last]:.3g}{lost}."
+
+
+class Pairs(Drawing):
+    """Two shares, 0 to 1, for each of several names, one below the other: the seeds' mean filled, each seed hollow. labels: of the
+    two."""
+
+    def __init__(self, ax, title, xlabel, names, labels):
+        super().__init__(ax, title, "", xlabel)
+        self.names = names
+        self.lines = self.make_lines(labels, size=7)
+        hollow = {"linestyle": "none", "markerfacecolor": "none", "ms": 10}
+        self.dots = [self.moving(ax.plot([], [], **style | hollow)[0]) for style in STYLES[: len(labels)]]
+        for line in self.lines:
+            line.set_linestyle("none")
+        ax.set_yticks(range(len(names)), names)
+        ax.set(xlim=(-0.03, 1.03), ylim=(len(names) - 0.5, -0.5))
+        self.legend(self.lines)
+
+    def update(self, *shares):
+        """Draws one array (names, seeds) per label."""
+        rows = np.arange(len(self.names))
+        for line, dots, values, shift in zip(self.lines, self.dots, shares, (-0.15, 0.15)):
+            line.set_data(np.mean(values, -1), rows + shift)
+            dots.set_data(np.ravel(values), np.repeat(rows + shift, np.shape(values)[-1]))
+        labels = [line.get_label() for line in self.lines]
+        told = (", ".join(f"{label} {np.mean(one[k]):.0%}" for label, one in zip(labels, shares)) for k in rows)
+        return " ".join(f"{name}: {said}." for name, said in zip(self.names, told))
 
 
 def outwards(low, high, log=False):

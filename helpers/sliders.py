@@ -23,6 +23,7 @@ SLIDERS = {  # least, greatest, step, meaning
     "batches": (0, 100, 1, "training batches that the layer has seen"),
     "momentum": (0.01, 1, 0.01, "what the newest batch weighs in the running averages"),
     "branch_scale": (0, 1, 0.01, "what a branch is multiplied by before it is added"),
+    "steps": (1, 200, 1, "steps in time"),
     "factor": (-1, 1.5, 0.01, "derivative of each layer's function, F′"),
     "turn": (0, 360, 1, "from where it is seen, in degrees"),
     "tilt": (0, 90, 1, "from how high it is seen, in degrees"),

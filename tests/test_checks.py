@@ -122,6 +122,22 @@ def test_what_an_answer_changes_in_place_is_its_own(capsys):
     assert "Correct" in capsys.readouterr().out
 
 
+def test_dropout_takes_the_noise_that_is_given(capsys):
+    with pytest.raises(Mistake, match="the output in training is another one each time: take the noise that is given"):
+        check("dropout", lambda x, p, noise, training: torch.nn.functional.dropout(x, p, training))
+    with pytest.raises(Mistake, match="the output in eval should be a tensor of shape .8, 6., got None"):
+        check("dropout", lambda x, p, noise, training: x * (noise >= p) / (1 - p) if training else None)
+
+    def in_place(x, p, noise, training):
+        if training:
+            x[noise < p] = 0
+            x /= 1 - p
+        return x
+
+    check("dropout", in_place)
+    assert "Correct" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [

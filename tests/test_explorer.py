@@ -21,11 +21,13 @@ from helpers import (
     Explorer,
     MapExplorer,
     ProductExplorer,
+    RecurrentExplorer,
     SurfaceExplorer,
     build,
     profile,
     recorded,
 )
+from helpers.explorer import MATRICES, weight_matrix
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
 from helpers.training import History
@@ -448,6 +450,80 @@ def test_the_smallest_number_of_float32_is_drawn_where_the_product_comes_near_it
 def test_a_setting_of_the_product_that_is_not_allowed_is_named(rejects):
     rejects(lambda: ProductExplorer(factor=-1.5), "factor must be a finite number from -1 to 1.5, got -1.5")
     rejects(lambda: ProductExplorer(depth=0), "depth must be an integer from 1 to 200, got 0")
+
+
+# --- the same matrix over and over ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def over_time():
+    return RecurrentExplorer()
+
+
+def test_every_state_over_time_is_drawn(over_time, subtests):
+    for gain, steps, matrix in product((0.0, 0.01, 0.7, 1.0, 4.0), (1, 50, 200), MATRICES):
+        with subtests.test(gain=gain, steps=steps, matrix=matrix):
+            over_time.set(gain=gain, steps=steps, matrix=matrix)
+            assert empty_panels(over_time) == []
+            assert {"nan", "inf", "layer", "overflows"}.isdisjoint(re.findall(r"[\w.+-]+", over_time.alt.lower())), over_time.alt
+
+
+@pytest.mark.parametrize("kind", MATRICES)
+def test_the_gradient_over_time_is_autograds_and_grows_by_the_spectral_radius(over_time, kind):
+    over_time.set(gain=0.9, steps=200, matrix=kind)
+    new, same = (drawing.lines[0].get_ydata() for drawing in over_time.live.drawings)
+    generator = torch.Generator().manual_seed(1)
+    weights = [0.9 * weight_matrix(kind, generator) for _ in range(200)]
+    last = torch.randn(16, 64, generator=generator, dtype=torch.double)
+    for shown, steps in (new, weights), (same, weights[:1] * 200):
+        h = start = torch.zeros(16, 64, dtype=torch.double, requires_grad=True)
+        for weight in reversed(steps):  # the first weight is the last step's
+            h = h @ weight
+        [gradient] = torch.autograd.grad(h, start, last)
+        assert shown[0] == pytest.approx(float(gradient.norm() / last.norm()), rel=1e-6) and shown[-1] == 1
+    radius = float(torch.linalg.eigvals(weights[0]).abs().max())
+    assert (same[0] / same[100]) ** 0.01 == pytest.approx(radius, rel=0.01)
+    assert (new[0] / new[100]) ** 0.01 == pytest.approx(0.9, rel=0.02)
+
+
+def test_the_kinds_of_matrix_have_the_same_size(subtests):
+    for kind in MATRICES:
+        with subtests.test(kind=kind):
+            stretches = torch.linalg.svdvals(weight_matrix(kind, torch.Generator().manual_seed(3)))
+            assert float(stretches.square().mean()) == pytest.approx(1, rel=0.1)
+
+
+def test_reset_and_the_mark_over_time():
+    explorer = RecurrentExplorer(gain=0.7, steps=50, matrix="symmetric")
+    state, page, png = explorer.state, explorer.page.value, explorer.png
+    assert f"radius 1: {1 / explorer.radius['symmetric']:.2f}" in page
+    for change in {"gain": 0.71}, {"steps": 51}, {"matrix": "orthogonal"}:
+        explorer.set(**change)
+        assert explorer.png != png
+        png = explorer.png
+    assert "radius 1: 1.00" in explorer.page.value
+    explorer.children[0].children[-1].click()
+    assert explorer.state == state and explorer.page.value == page
+
+
+def test_the_alternative_text_speaks_of_steps():
+    alt = RecurrentExplorer(gain=0.7, steps=50, matrix="symmetric").alt
+    assert re.search(r"^A new matrix in each step: The gradient falls from 1 at step 50 to \S+ at step 0: a factor of \S+ a step\.", alt)
+    assert "The same matrix: The gradient grows from 1 at step 50" in alt
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"gain": 5}, "gain must be a finite number from 0 to 4, got 5"),
+        ({"steps": 0}, "steps must be an integer from 1 to 200, got 0"),
+        ({"matrix": "triangular"}, "matrix must be one of 'random', 'symmetric', 'orthogonal', got 'triangular'"),
+        ({"seed": -1}, "seed must be an integer from 0 to 9223372036854775807, got -1"),
+    ],
+    ids=str,
+)
+def test_a_setting_over_time_that_is_not_allowed_is_named(rejects, bad, message):
+    rejects(lambda: RecurrentExplorer(**bad), message)
 
 
 # --- error against depth --------------------------------------------------------------------------------------------------------

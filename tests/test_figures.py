@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import Curves, Lines, Map, Spread, Values, build, picture, profile
+from helpers import Curves, Lines, Map, Pairs, Spread, Values, build, picture, profile
 from helpers.figures import new_figure
 
 NAN, INF = float("nan"), float("inf")
@@ -75,6 +75,19 @@ def test_every_finite_point_of_lines_lies_within_the_axes(log):
     said(drawing, (x, y))
     for values, (low, high) in (x, drawing.ax.get_xlim()), (y, drawing.ax.get_ylim()):
         assert low <= values.min() < values.max() <= high
+
+
+def test_pairs_show_each_seed_and_say_the_means():
+    drawing = Pairs(new_figure((6, 3)).add_subplot(), "Title", "error", ("dropout", "skips"), ("with", "without"))
+    good, bad = np.array([[0.0, 0.02], [0.1, 0.3]]), np.array([[0.5, 0.7], [0.9, 1.0]])
+    assert said(drawing, good, bad) == "dropout: with 1%, without 60%. skips: with 20%, without 95%."
+    for line, dots, values in zip(drawing.lines, drawing.dots, (good, bad)):
+        np.testing.assert_allclose(line.get_xdata(), values.mean(1))
+        assert dots.get_xdata().tolist() == values.ravel().tolist() and dots.get_markerfacecolor() == "none"
+        assert np.round(dots.get_ydata()).tolist() == [0, 0, 1, 1], "a name's seeds stand beside it"
+    assert [text.get_text() for text in drawing.ax.get_yticklabels()] == ["dropout", "skips"]
+    low, high = drawing.ax.get_xlim()
+    assert low < 0 and high > 1 and drawing.ax.get_ylim() == (1.5, -0.5), "the first name stands at the top"
 
 
 @pytest.mark.parametrize("shares, diverged, marks, sentence", [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import Explorer, ProductExplorer, SurfaceExplorer, build, digits, fit, profile, sweep
+from helpers import Explorer, ProductExplorer, RecurrentExplorer, SurfaceExplorer, build, digits, fit, profile, sweep
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -286,3 +286,38 @@ def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skip
     assert all(one.argmin() == 112 and one.min() < 0.1 for one in surfaces.values())
     assert [drawing.minima for drawing in SurfaceExplorer(surfaces).live.drawings] == [1, 1]
     assert np.median(surfaces["plain"]) > 3 and np.median(surfaces["skips"]) < 1.5
+
+
+# --- 08 -----------------------------------------------------------------------------------------------------------------------
+
+
+def over_time(**settings):
+    """The gradients that the explorer of lesson 08 shows: with a new matrix in each step, and with the same."""
+    return [drawing.lines[0].get_ydata() for drawing in RecurrentExplorer(**settings).live.drawings]
+
+
+def test_08_between_half_and_one_the_symmetric_matrix_explodes_where_new_ones_vanish():
+    explorer = RecurrentExplorer(matrix="symmetric")
+    [(name, mark, text)] = explorer.marks(**explorer.state)
+    assert (name, text) == ("gain", "radius 1: 0.53") and round(mark, 2) == 0.53
+    for gain in 0.6, 0.9:
+        new, same = over_time(gain=gain, steps=200, matrix="symmetric")
+        assert new[0] < 1e-6 and same[0] > 1e6
+    new, same = over_time(gain=0.45, steps=200, matrix="symmetric")
+    assert new[0] < 1e-6 and same[0] < 1e-6
+    assert 1.7 < explorer.radius["symmetric"] < 2
+
+
+def test_08_with_independent_entries_the_panels_are_alike_at_50_steps_and_not_at_200():
+    new, same = over_time(gain=1, steps=50, matrix="random")
+    assert 0.5 < same[0] / new[0] < 2
+    new, same = over_time(gain=1, steps=200, matrix="random")
+    assert 50 < same[0] / new[0] < 200
+
+
+def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_much_for_200_steps():
+    for new_or_same in over_time(gain=1, steps=200, matrix="orthogonal"):
+        np.testing.assert_allclose(new_or_same, 1)
+    for gain, level in (1.01, True), (0.99, True), (1.02, False), (0.98, False):
+        for gradient in over_time(gain=gain, steps=200, matrix="orthogonal"):
+            assert (0.1 < gradient[0] < 10) == level

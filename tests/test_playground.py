@@ -152,7 +152,7 @@ def test_a_setting_that_is_not_allowed_is_named(rejects, bad, message):
 def test_the_line_makes_the_same_playground():
     settings = {"depth": 7, "width": 16, "norm": "batch", "skip": True, "branch_scale": 0.5, "lr": 0.1, "data": "spirals", "seed": 3}
     made = Playground(**settings)
-    again = eval(made.line)  # noqa: S307, the line is our own
+    again = eval(made.line)
     assert again.state == made.state == OWN | {name: value for name, value in settings.items() if name != "seed"}
     assert again.seed == 3 and again.png == made.png
     assert Playground().line == "Playground()"

@@ -22,8 +22,9 @@ EXPLORERS = {
         ["depth", "gain", "width", "activation", "dtype", "norm", "skip", "branch_scale", "order"],
     ],
     "07_going_deeper.ipynb": [["depth", "skip"], ["turn", "tilt"]],
+    "08_how_it_fits_together.ipynb": [["gain", "steps", "matrix"]],
 }
-MENUS = ("activation", "dtype", "norm", "mode", "skip", "order")
+MENUS = ("activation", "dtype", "norm", "mode", "skip", "order", "matrix")
 
 
 @pytest.fixture(scope="module", params=EXPLORERS)
