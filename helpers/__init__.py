@@ -1,7 +1,7 @@
 """The shared model code of the course: one builder, one probe, one way to train, one live figure. Hands on the names only."""
 
 from .checks import check, compare
-from .datasets import digits, recorded
+from .datasets import digits, recorded, spirals
 from .explorer import (
     AveragesExplorer,
     DepthExplorer,
@@ -46,5 +46,6 @@ __all__ = [
     "picture",
     "profile",
     "recorded",
+    "spirals",
     "sweep",
 ]

@@ -155,7 +155,7 @@ def test_reset_brings_back_the_start():
     state, page = explorer.state, explorer.page.value
     explorer.set(depth=100, gain=3.0, width=5, activation="relu", dtype="float16")
     assert explorer.page.value != page
-    explorer.children[0].children[-1].click()
+    explorer.children[0].children[-1].children[0].click()
     assert explorer.state == state
     assert explorer.page.value == page
 
