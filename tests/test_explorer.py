@@ -502,7 +502,7 @@ def test_reset_and_the_mark_over_time():
         assert explorer.png != png
         png = explorer.png
     assert "radius 1: 1.00" in explorer.page.value
-    explorer.children[0].children[-1].click()
+    explorer.children[0].children[-1].children[0].click()
     assert explorer.state == state and explorer.page.value == page
 
 
@@ -546,7 +546,7 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_drawn(monkeypatch)
     explorer.fit = explorer.fit | {"epochs": 3}
     frames = []
     monkeypatch.setattr(explorer.live, "png", lambda draw=explorer.live.png: frames.append(1) or draw())
-    button = explorer.children[0].children[-1]
+    button = explorer.children[0].children[-1].children[-1]
     assert button.description == "train this depth now"
     button.click()
     assert len(frames) == 3 and "Now, after epoch 3:" in explorer.alt
