@@ -4,6 +4,7 @@ one sentence that says in words what is to be seen. Nothing here computes a netw
 import base64
 import html
 import io
+import threading
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,6 +24,9 @@ STYLES = (
     {"color": "#A34A82", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 )
 LOST = "#D55E00"
+# A cell and a slider may draw at the same time, for JupyterLab lets controls work in a thread of their own; Matplotlib's fonts
+# do not bear that, and take the kernel with them. Whoever draws holds this.
+DRAWING = threading.RLock()
 WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
 LAYERS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)  # where an axis of layers ends
 DECADES = (2, 5, 10, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axis of powers of ten ends: few, so that it seldom moves
@@ -64,6 +68,10 @@ class Drawing:
         """Marks at the top (height 1) or bottom (0) edge of the Axes, for layers whose value has no place on the scale."""
         place = {"clip_on": False, "zorder": 5, "in_layout": False, "transform": self.ax.get_xaxis_transform()}
         return self.moving(self.ax.plot([], [], marker, color="black", ms=5, **place)[0])
+
+    def mark(self, marks, places, height):
+        """Puts edge marks at these places; without any they are not even drawn, which is quicker."""
+        marks.set(data=(places, np.full(len(places), height)), visible=len(places) > 0)
 
     def fit_layers(self, depth):
         """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
@@ -115,8 +123,8 @@ class Curves(Drawing):
         layers = np.concatenate([self.first + np.arange(len(row)) for row in rows])
         values = np.concatenate(rows)
         lost, zero = layers[~np.isfinite(values)], layers[values == 0]
-        self.overflowed.set_data(lost, np.ones(len(lost)))
-        self.vanished.set_data(zero, np.zeros(len(zero)))
+        self.mark(self.overflowed, lost, 1)
+        self.mark(self.vanished, zero, 0)
         self.fit_layers(layers.max())
         low, high = self.fit_decades(np.append(values, limit) if limit and len(lost) else values)
         near = limit is not None and low < limit < high
@@ -190,7 +198,7 @@ class Values(Drawing):
         self.image.set_data(np.sqrt(np.clip(shown / peak, 0, 1)))  # the root keeps thin tails visible
         self.image.set_extent((0.5, profile.depth + 0.5, -WINDOW, WINDOW))
         lost = profile.layers[profile.nonfinite > 0]
-        self.overflowed.set_data(lost, np.ones(len(lost)))
+        self.mark(self.overflowed, lost, 1)
         self.fit_layers(profile.depth)
         self.ax.set_ylim(-WINDOW, WINDOW)
         inside = shown[:, -1].sum()
@@ -226,7 +234,7 @@ class Lines(Drawing):
         for line, (x, _) in zip(self.lines, points):
             line.set_markevery(max(1, len(x) // 20))
         lost = np.concatenate([x[~np.isfinite(y)] for x, y in points])
-        self.lost.set_data(lost, np.ones(len(lost)))
+        self.mark(self.lost, lost, 1)
         for name, values, limits in zip("xy", map(np.concatenate, zip(*points)), self.limits):
             values = values[np.isfinite(values) & ((values > 0) | (name not in self.log))]
             if limits is None and len(values):
@@ -406,11 +414,12 @@ def picture(drawing, *data, size=(7.6, 3.2), **settings):
 
     size: width and height in inches, at 100 pixels an inch. Settings go to the drawing when it is made.
     """
-    figure = new_figure(size)
-    drawn = drawing(figure.add_subplot(), **settings)
-    alt = drawn.update(*data)
-    figure.canvas.draw()
-    return Picture(to_png(np.asarray(figure.canvas.buffer_rgba()), level=9), alt)
+    with DRAWING:
+        figure = new_figure(size)
+        drawn = drawing(figure.add_subplot(), **settings)
+        alt = drawn.update(*data)
+        figure.canvas.draw()
+        return Picture(to_png(np.asarray(figure.canvas.buffer_rgba()), level=9), alt)
 
 
 def new_figure(size, dpi=100, layout="constrained"):

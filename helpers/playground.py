@@ -4,7 +4,7 @@ import html
 import threading
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 
 import ipywidgets as widgets
 import numpy as np
@@ -133,6 +133,17 @@ class Run:
         return Seen(self.step, steps, np.array(self.loss), np.array(self.errors), seen, update, self.answers)
 
 
+def alone(method):
+    """One hand at a time on a playground: JupyterLab lets controls work in another thread than cells."""
+
+    @wraps(method)
+    def held(self, *args, **kwargs):
+        with self.hand:
+            return method(self, *args, **kwargs)
+
+    return held
+
+
 class Playground(Sliders):
     """A network that trains in the page, and knobs to turn meanwhile: Playground(depth=56, norm="batch", skip=False, seed=3).
 
@@ -144,13 +155,14 @@ class Playground(Sliders):
     PATIENCE seconds, and goes on when one asks again. Raises ValueError on a setting that is not allowed.
     """
 
-    going, worker, clock = False, None, None  # what `close` looks at, also where a setting was not allowed
+    going, worker, clock = False, None, None  # so from the first moment on, for `close` is called where a setting was not allowed, too
 
     def __init__(self, *, seed=0, **settings):
         for name in settings:
             choice("setting", name, tuple(OWN))
         settings = OWN | settings
         self.seed = integer("seed", seed, 0, 2**63 - 1)
+        self.hand = threading.RLock()
         self.wanted, self.watched = False, 0.0  # a picture; when the page last asked for one
         self.kept, self.note, self.turned = [], "", False  # turned: whether lr or batch were changed on the way
         self.toggle = button("start", lambda: self.pause() if self.going else self.start(), "Trains, or pauses")
@@ -160,7 +172,7 @@ class Playground(Sliders):
             button("keep this run", self.keep, f"Its curves stay beside those of the next ones; of the last {KEPT}"),
             button("forget kept runs", self.forget, "Only the present run's curves stay"),
         ]
-        self.clock = widgets.Play(min=0, max=10**9, interval=70)  # lets the page ask for pictures, as often as it can show one
+        self.clock = widgets.Play(min=0, max=10**9, interval=60)  # lets the page ask for pictures, as often as it can show one
         self.clock.layout.display = "none"
         self.clock.observe(self.tick, "value")
         self.code = widgets.HTML()
@@ -173,6 +185,7 @@ class Playground(Sliders):
 
     # --- what the reader does -------------------------------------------------------------------------------------------------
 
+    @alone
     def start(self):
         """Trains until it is paused."""
         if not self.going:
@@ -180,12 +193,14 @@ class Playground(Sliders):
             self.toggle.description, self.clock.playing = "pause", True
             self.work_on()
 
+    @alone
     def pause(self):
         """Ends training after the step that is under way."""
         self.rest()
         self.seen = self.run.look()
         self.show()
 
+    @alone
     def step(self, count=1):
         """Pauses, and trains `count` steps, 1 to 100000. Returns the playground."""
         self.rest()
@@ -194,19 +209,23 @@ class Playground(Sliders):
         self.show()
         return self
 
+    @alone
     def reset(self):
         """The same network as before its first step."""
         self.begin("Back to step 0.")
 
+    @alone
     def preset(self, name):
         """The knobs of one of PRESETS."""
         self.put(OWN | PRESETS[choice("name", name, tuple(PRESETS))])
 
+    @alone
     def keep(self):
         """Pins the present run's curves."""
         self.kept = [*self.kept, (self.line, self.seen)][-KEPT:]
         self.show()
 
+    @alone
     def forget(self):
         """Takes the pinned curves away."""
         self.kept = []
@@ -214,9 +233,10 @@ class Playground(Sliders):
 
     def close(self):
         """Ends training and takes the playground off the page."""
-        self.halt()
         if self.clock:
-            self.clock.close()
+            with self.hand:
+                self.halt()
+                self.clock.playing = False
         super().close()
 
     @property
@@ -276,6 +296,7 @@ class Playground(Sliders):
         self.toggle.description, self.clock.playing = "start", False
         self.halt()
 
+    @alone
     def tick(self, change=None):
         """The page asks for a picture."""
         self.watched = time.monotonic()
@@ -291,6 +312,7 @@ class Playground(Sliders):
 
     # --- the picture ----------------------------------------------------------------------------------------------------------
 
+    @alone
     def show(self, change=None):
         """Draws the present moment. change: what a knob tells of its move."""
         if self.quiet:

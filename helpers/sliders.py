@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.transforms import Bbox
 
 from .arguments import choice, integer, number
-from .figures import bundle, img, new_figure, to_png
+from .figures import DRAWING, bundle, img, new_figure, to_png
 from .networks import ACTIVATIONS, NORMS, ORDERS
 from .signals import DTYPES
 
@@ -82,7 +82,8 @@ class Live:
         for drawing in drawings:
             for artist in drawing.artists:
                 artist.set_animated(True)  # leaves it out of ax.draw()
-        figure.canvas.draw()
+        with DRAWING:
+            figure.canvas.draw()
         columns = columns or len(drawings)
         rows = -(-len(drawings) // columns)
         width, height = figure.bbox.width / columns, figure.bbox.height / rows
@@ -124,7 +125,7 @@ class Sliders(widgets.VBox):
         self.initial = {name: value for name, value in settings.items() if value is not None}
         self.choices = choices or {}
         self.live = Live(figure, drawings, columns)
-        self.page = widgets.HTML()
+        self.page, self.style = widgets.HTML(), widgets.HTML()  # apart, for a new style makes the browser look at the whole page
         reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
         reset.on_click(lambda _: self.reset())
         self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
@@ -132,7 +133,7 @@ class Sliders(widgets.VBox):
         bar.add_class("buttons")
         rows = widgets.Box([self.box, bar])
         rows.add_class("controls")
-        super().__init__([rows, self.page])
+        super().__init__([rows, self.page, self.style])
         self.add_class("explorer")
         self.add_class(f"explorer-{self.model_id}")
         self.controls = {}
@@ -183,13 +184,14 @@ class Sliders(widgets.VBox):
         """Draws the present settings."""
         if self.quiet:
             return
-        with np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
+        with DRAWING, np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
             table, said, *more = self.draw(**self.state)
             self.png = self.live.png()
         self.alt = " ".join([said, *more])
         figure = img(self.png, self.alt, f'onload="{ACCESS}"')
         caption = f"<figcaption>{table}<p>{html.escape(said)}</p></figcaption>"
-        self.page.value = f"{STYLE}{''.join(self.mark(*mark) for mark in self.marks(**self.state))}<figure>{figure}{caption}</figure>"
+        self.page.value = f"<figure>{figure}{caption}</figure>"
+        self.style.value = STYLE + "".join(self.mark(*mark) for mark in self.marks(**self.state))
 
     def marks(self, **state):
         """The marks below sliders at the present settings: name of the control, value, text."""

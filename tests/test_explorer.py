@@ -326,10 +326,10 @@ def test_gamma_beta_batch_and_norm_reach_the_network():
 
 def test_the_critical_gain_is_marked_only_where_there_is_one():
     explorer = Explorer(norm="none")
-    assert "critical 1.414" in explorer.page.value
+    assert "critical 1.414" in explorer.style.value
     for change in {"norm": "batch"}, {"norm": "none", "activation": "sigmoid"}:
         explorer.set(**change)
-        assert "critical" not in explorer.page.value
+        assert "critical" not in explorer.style.value
 
 
 # --- with skips, there and back -----------------------------------------------------------------------------------------------
@@ -408,11 +408,11 @@ def test_the_law_is_drawn_both_ways_where_there_is_one_and_a_wide_network_keeps_
 
 def test_one_over_the_root_of_the_blocks_is_marked_and_moves_with_the_depth(both_ways):
     both_ways.set(depth=17, skip=True)
-    assert "1/√blocks 0.25" in both_ways.page.value and "left: 25.00%" in both_ways.page.value
+    assert "1/√blocks 0.25" in both_ways.style.value and "left: 25.00%" in both_ways.page.value
     both_ways.set(depth=5)
-    assert "1/√blocks 0.50" in both_ways.page.value and "critical" not in both_ways.page.value
+    assert "1/√blocks 0.50" in both_ways.style.value and "critical" not in both_ways.style.value
     both_ways.set(depth=1)
-    assert "1/√blocks" not in both_ways.page.value
+    assert "1/√blocks" not in both_ways.style.value
 
 
 # --- a gradient as a product ----------------------------------------------------------------------------------------------------
@@ -501,7 +501,7 @@ def test_reset_and_the_mark_over_time():
         explorer.set(**change)
         assert explorer.png != png
         png = explorer.png
-    assert "radius 1: 1.00" in explorer.page.value
+    assert "radius 1: 1.00" in explorer.style.value
     explorer.children[0].children[-1].children[0].click()
     assert explorer.state == state and explorer.page.value == page
 

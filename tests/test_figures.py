@@ -2,6 +2,7 @@
 
 import base64
 import io
+import threading
 import warnings
 
 import numpy as np
@@ -209,3 +210,22 @@ def test_a_picture_is_stored_as_html_and_png_with_its_alternative_text():
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
     assert pixels.shape == (300, 500, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
+
+
+def test_several_threads_may_draw_at_once():
+    """As a cell and a slider do in JupyterLab; without a lock Matplotlib's fonts end the process."""
+    failures = []
+
+    def draw(k):
+        try:
+            for _ in range(5):
+                picture(Lines, ([1, 2], [10.0**-k, 10.0**k]), title=f"$10^{k}$", xlabel="x", ylabel=r"$\sigma$", labels=("a",), log="y")
+        except Exception as failure:  # noqa: BLE001, whatever it is
+            failures.append(failure)
+
+    threads = [threading.Thread(target=draw, args=[k]) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -1,0 +1,170 @@
+"""The playground in a real JupyterLab: it trains while the page answers, and leaves nothing behind."""
+
+import random
+import re
+
+import nbformat
+import pytest
+
+from .conftest import opened
+from .test_explorer import errors
+
+CELLS = (
+    "import threading\n\nimport torch\n\nfrom helpers import Playground\n\ntorch.set_num_threads(1)",
+    "Playground(depth=4, width=16)",
+    'Playground(depth=3, width=16, data="spirals", seed=1)',
+    'print("threads:", sum(thread.name == "playground" for thread in threading.enumerate()))',
+)
+PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+SLIDERS = ("depth", "width", "gain", "branch_scale", "lr", "batch")
+MENUS = ("activation", "norm", "skip", "data")
+
+
+@pytest.fixture(scope="module")
+def page(browser, course):
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), course[0] / "notebooks" / "played.ipynb")
+    with opened(browser, course, "played.ipynb") as page:
+        yield page
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_wrong(page):
+    yield
+    for explorer in explorers(page):
+        pause(explorer)
+    assert errors(page) == [] and page.complaints == []
+
+
+def explorers(page):
+    return page.locator(".explorer").all()
+
+
+def button(explorer, name):
+    return explorer.get_by_role("button", name=name, exact=True)
+
+
+def knob(explorer, name):
+    return explorer.get_by_role("combobox" if name in MENUS else "slider", name=name, exact=True)
+
+
+def step(explorer):
+    """The step that the table tells."""
+    return int(re.search(r"now\s+(\d+)", explorer.locator("figcaption").inner_text())[1])
+
+
+def wait_for(explorer, condition):
+    """Waits until a condition in JavaScript on the `text` below the picture and the `step` in it holds."""
+    found = "const text = e.querySelector('figcaption').innerText, step = +/now\\s+(\\d+)/.exec(text)[1]"
+    explorer.page.wait_for_function(f"([e, start]) => {{ {found}; return {condition} }}", arg=[explorer.element_handle(), step(explorer)])
+
+
+def pause(explorer):
+    """Pauses what trains, once all that was clicked before has been worked off."""
+    explorer.page.wait_for_timeout(1000)
+    if button(explorer, "pause").count():
+        button(explorer, "pause").click()
+    button(explorer, "start").wait_for()
+
+
+def threads(page):
+    """How many playgrounds train in the kernel, told by the last cell when it is run anew."""
+    cell = page.locator(".jp-CodeCell").last
+    before = cell.locator(".jp-InputPrompt").inner_text()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function(
+        "before => { const now = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].at(-1).innerText;"
+        " return now !== before && /\\d/.test(now) }",
+        arg=before,
+    )
+    return int(re.search(r"threads: (\d+)", cell.locator(".jp-OutputArea").inner_text())[1])
+
+
+def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
+    one, other = explorers(page)
+    still = other.locator("img").get_attribute("src")
+    button(one, "start").click()
+    wait_for(one, "step > start + 20")
+    assert threads(page) == 1
+    button(one, "pause").click()
+    button(one, "start").wait_for()
+    page.wait_for_timeout(1000)  # the label turns at once; the last picture follows
+    seen = step(one)
+    page.wait_for_timeout(500)
+    assert step(one) == seen and other.locator("img").get_attribute("src") == still
+    assert threads(page) == 0
+    button(one, "start").click()
+    button(other, "start").click()
+    wait_for(other, "step > start + 20")
+    assert threads(page) == 2
+
+
+def test_every_button_and_preset_works_by_keyboard(page):
+    one, _ = explorers(page)
+    button(one, "reset").press("Enter")
+    wait_for(one, "step === 0")
+    button(one, "step").press("Enter")
+    wait_for(one, "step === 1")
+    button(one, "keep this run").press("Space")
+    one.locator("figcaption tr").nth(2).wait_for()
+    button(one, "forget kept runs").press("Enter")
+    one.locator("figcaption tr").nth(2).wait_for(state="detached")
+    button(one, "56 with skips").press("Enter")
+    wait_for(one, "step === 0 && !text.includes('step 0')")
+    assert one.locator("code").inner_text() == "Playground(depth=56, norm='batch', skip=True)"
+    assert knob(one, "depth").get_attribute("aria-valuetext") == "56" and knob(one, "skip").input_value() == "True"
+    button(one, "start").press("Enter")
+    wait_for(one, "step > 3")
+    button(one, "pause").press("Enter")
+
+
+def test_the_learning_rate_changes_in_training_and_the_depth_begins_anew(page):
+    one, _ = explorers(page)
+    button(one, "saved by He").click()
+    button(one, "start").click()
+    wait_for(one, "step > 20")
+    knob(one, "lr").press("ArrowLeft")  # to the right it might diverge, and stop
+    wait_for(one, "text.includes('lr is 0.003 from step') && step > 20")
+    knob(one, "depth").press("Home")
+    wait_for(one, "text.includes('Another depth is another network')")
+    wait_for(one, "step > 5")
+    assert knob(one, "depth").get_attribute("aria-valuetext") == "1"
+
+
+def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
+    _, other = explorers(page)
+    button(other, "start").click()
+    wait_for(other, "step > start + 5")
+    assert threads(page) == 1
+    page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function("count => document.querySelectorAll('.explorer img').length === count", arg=2)
+    wait_for(page.locator(".explorer").nth(1), "step === 0")
+    assert threads(page) == 0
+    assert button(explorers(page)[1], "start").count() == 1
+
+
+def turn(chance, explorer):
+    """One random move of a reader."""
+    if chance.random() < 0.3:
+        names = ["step", "keep this run", "reset", "forget kept runs", "exploding", "dead on arrival", "saved by batch norm", "56 plain"]
+        name = chance.choice(names)
+        button(explorer, name).click()
+    else:
+        name = chance.choice(SLIDERS + MENUS)
+        knob(explorer, name).press(chance.choice(["Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]))
+    if button(explorer, "start").count():
+        button(explorer, "start").click()
+    return name
+
+
+def test_knobs_turned_at_random_break_nothing(page):
+    chance, one = random.Random(0), explorers(page)[0]
+    for _ in range(40):
+        turn(chance, one)
+        page.wait_for_timeout(50)
+    button(one, "saved by He").click()
+    wait_for(one, "step >= 0 && text.includes('training examples')")
+    pause(one)
+    assert threads(page) == 0
