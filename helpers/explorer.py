@@ -144,7 +144,7 @@ class RecurrentExplorer(Sliders):
         said += " The same matrix: " + same.update(gradients[1], law=("spectral radius a step", radius**back))
         rows = {"law, a step": (gain, radius), "gradient at step 0": [gradient[0] for gradient in gradients]}
         cells = "".join(f"<tr><th>{name}</th><td>{own:.3g}</td><td>{same:.3g}</td></tr>" for name, (own, same) in rows.items())
-        return f"<table><tr><th></th><th>new</th><th>same</th></tr>{cells}</table>", said
+        return f"<table><tr><td></td><th>new</th><th>same</th></tr>{cells}</table>", said
 
     def marks(self, matrix, **_):
         """The gain at which the spectral radius is 1."""
@@ -202,7 +202,7 @@ class AveragesExplorer(Sliders):
             f"the running variance {variance[-1]:.2f} ({self.z.var():.2f}). In {mode} mode the output for the test digits has "
             f"mean {output.mean():.2f} and variance {output.var():.2f}."
         )
-        return f"<table><tr><th></th><th>mean</th><th>variance</th></tr>{cells}</table>", said
+        return f"<table><tr><td></td><th>mean</th><th>variance</th></tr>{cells}</table>", said
 
 
 class MapExplorer(Sliders):
@@ -289,7 +289,7 @@ class DepthExplorer(Sliders):
         said = f"{depth} layers {kind}: after {len(epochs)} epochs train error {last[0][at].mean():.1%}, test error {last[1][at].mean():.1%}"
         said += f" (means of {train.shape[2]} seeds)." + (f" Now, after epoch {len(trained)}: {trained[-1]:.1%}." if now else "")
         rows = "".join(f"<tr><th>{name}</th><td>{error[at].mean():.1%}</td></tr>" for name, error in zip(("train", "test"), last))
-        return f"<table><tr><th></th><th>error</th></tr>{rows}</table>", said
+        return f"<table><tr><td></td><th>error</th></tr>{rows}</table>", said
 
     def train(self, depth, skip=False):
         """Trains a network of this depth as the recorded ones were, and draws after every epoch."""
@@ -324,7 +324,7 @@ class SurfaceExplorer(Sliders):
         rows = "".join(
             f"<tr><th>{one.title}</th><td>{one.numbers[0]:.2g}</td><td>{one.minima}</td></tr>" for one in self.live.drawings
         )
-        return f"<table><tr><th></th><th>loss, middle</th><th>minima</th></tr>{rows}</table>", " ".join(said)
+        return f"<table><tr><td></td><th>loss, middle</th><th>minima</th></tr>{rows}</table>", " ".join(said)
 
 
 def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="pre", **_):

@@ -350,7 +350,7 @@ class Playground(Sliders):
             gradient.update(*(one.profile.gradient for one in runs)),
             update.update(*(one.update for one in runs), limit=("1/1000", 1e-3)),
         ]
-        head = "<tr><th></th><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
+        head = "<tr><td></td><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
         rows = "".join(map(row, names(len(self.kept)), runs))
         return f"<table>{head}{rows}</table>", f"{self.note} {words(self.seen)}".strip(), *seen
 

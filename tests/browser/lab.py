@@ -108,3 +108,24 @@ def save(page, path):
         page.wait_for_timeout(100)
     page.wait_for_timeout(500)  # until it is written to the end
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def set_theme(page, name):
+    """JupyterLab Light or JupyterLab Dark, through the menu."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_role("menuitem", name="Theme", exact=True).hover()
+    page.get_by_role("menuitem", name=f"JupyterLab {name}", exact=True).click()
+    page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg="true" if name == "Light" else "false")
+
+
+def violations(page):
+    """What axe-core finds wrong in the outputs of a notebook's cells, serious or worse: one line each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
+    return [
+        f"{one['id']}: {one['help']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -121,6 +121,20 @@ def test_every_control_has_an_accessible_name(page):
     assert page.get_by_role("button", name="reset").count() == 1
 
 
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_axe_finds_nothing_serious_in_the_outputs(lesson, theme):
+    lab.set_theme(lesson, theme)
+    assert lab.violations(lesson) == []
+
+
+def test_axe_finds_a_picture_without_alternative_text_and_a_slider_without_a_name(page):
+    page.evaluate("""() => {
+        document.querySelector('.explorer img').removeAttribute('alt')
+        document.querySelector('.explorer [role=slider]').removeAttribute('aria-label') }""")
+    assert {line.split(":")[0] for line in lab.violations(page)} >= {"image-alt", "aria-input-field-name"}
+    after(page, lambda: slider(page, "gain").press("ArrowRight"))
+
+
 # --- moved by a reader --------------------------------------------------------------------------------------------------------
 
 

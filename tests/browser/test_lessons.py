@@ -58,6 +58,12 @@ def test_no_label_of_a_control_is_cut(lesson):
     assert lesson.locator(".explorer .widget-label").evaluate_all(cut) == []
 
 
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_axe_finds_nothing_serious_in_the_outputs(lesson, theme):
+    lab.set_theme(lesson, theme)
+    assert lab.violations(lesson) == []
+
+
 def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_other(lesson):
     explorers = lesson.locator(".explorer").all()
     assert len(explorers) == len(EXPLORERS[lesson.name])

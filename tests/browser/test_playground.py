@@ -5,7 +5,9 @@ import re
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
+from . import lab
 from .conftest import opened
 from .test_explorer import errors
 
@@ -100,6 +102,12 @@ def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
     assert threads(page) == 2
 
 
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_axe_finds_nothing_serious_in_the_outputs(page, theme):
+    lab.set_theme(page, theme)
+    assert lab.violations(page) == []
+
+
 def test_every_button_and_preset_works_by_keyboard(page):
     one, _ = explorers(page)
     button(one, "reset").press("Enter")
@@ -113,7 +121,8 @@ def test_every_button_and_preset_works_by_keyboard(page):
     button(one, "56 with skips").press("Enter")
     wait_for(one, "step === 0 && !text.includes('step 0')")
     assert one.locator("code").inner_text() == "Playground(depth=56, norm='batch', skip=True)"
-    assert knob(one, "depth").get_attribute("aria-valuetext") == "56" and knob(one, "skip").input_value() == "True"
+    expect(knob(one, "depth")).to_have_attribute("aria-valuetext", "56")
+    expect(knob(one, "skip")).to_have_value("True")
     button(one, "start").press("Enter")
     wait_for(one, "step > 3")
     button(one, "pause").press("Enter")
@@ -129,7 +138,7 @@ def test_the_learning_rate_changes_in_training_and_the_depth_begins_anew(page):
     knob(one, "depth").press("Home")
     wait_for(one, "text.includes('Another depth is another network')")
     wait_for(one, "step > 5")
-    assert knob(one, "depth").get_attribute("aria-valuetext") == "1"
+    expect(knob(one, "depth")).to_have_attribute("aria-valuetext", "1")
 
 
 def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
