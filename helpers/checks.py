@@ -7,7 +7,7 @@ import copy
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -50,8 +50,8 @@ class Exercise:
     mistakes: from what to say to the function that makes that mistake. praise: what to say of a right answer.
     hard: from what to say to a function like `instances`, for cases in which an answer fails that is right otherwise.
     look: from a function and its arguments to a dict of what is compared, by name. What is None there is not compared.
-    tolerance: as a share of the largest entry. accept: where many answers are right, a function of what `look` found and its
-    instance that raises Mistake; nothing is compared then."""
+    measure: of what `look` found and its instance, what is compared, where many answers are right. tolerance: as a share of the largest entry.
+    accept: a function of what `look` found and its instance that raises Mistake; nothing is compared then."""
 
     answer: Callable
     instances: Callable
@@ -59,6 +59,7 @@ class Exercise:
     praise: str
     hard: dict = field(default_factory=dict)
     look: Callable = value
+    measure: Callable | None = None
     tolerance: float = TOLERANCE
     accept: Callable | None = None
 
@@ -143,6 +144,10 @@ def judge(exercise, name, instances, given):
         for parts, instance in zip(given, instances, strict=True):
             exercise.accept(parts, *instance)
         return
+    if exercise.measure:
+        look, measure = exercise.look, exercise.measure
+        given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
+        exercise = replace(exercise, look=lambda function, *instance: measure(look(function, *instance), *instance))
     agree = partial(same_parts, tolerance=exercise.tolerance)
     wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
     if len(given) == len(wanted) and all(map(agree, given, wanted)):

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor, OverwriteCells
@@ -49,26 +49,14 @@ class Run(Execute):
     """Runs a submission. Where its code ends Python itself, or does not let itself be stopped, the rest is not run; what was
     handed in before counts, and the next submission gets its turn."""
 
-    patience = 3  # cells that may run out of time
-
     def preprocess(self, nb, resources, km=None):
-        self.late = 0
         try:
             return super().preprocess(nb, resources, km)
-        except DeadKernelError:
-            at = next((cell for cell in nb.cells if cell.cell_type == "code" and cell.execution_count is None), None)
-            if at is not None:
-                at.outputs = [error("KernelDied", "your code ended Python itself, or was ended; nothing from here on was run")]
+        except (DeadKernelError, CellTimeoutError):
+            for cell in nb.cells:
+                if cell.cell_type == "code" and cell.execution_count is None:
+                    cell.outputs = [error("NotRun", "here or in an earlier cell your code ended Python itself, or could not be stopped")]
             return nb, resources
-
-    def preprocess_cell(self, cell, resources, index):
-        if self.late >= self.patience:
-            raise DeadKernelError("too many cells ran out of time")
-        return super().preprocess_cell(cell, resources, index)
-
-    def on_cell_executed(self, **kwargs):
-        super().on_cell_executed(**kwargs)
-        self.late += kwargs["execute_reply"]["content"].get("ename") == self.error_on_timeout["ename"]
 
 
 class Mark(NbGraderPreprocessor):

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from helpers import checks
-from helpers.checks import Exercise, named
+from helpers.checks import Exercise, Mistake, named
 
 
 def sizes_with(*, relu=torch.relu, measure=lambda a: a.square().mean() ** 0.5, before=False, stuck=False):
@@ -43,25 +43,34 @@ def draw_with(*, std=lambda fan_in, fan_out, gain: gain / fan_in**0.5, numbers=t
 
 
 def look_at_draw(function, fan_in, fan_out, gain, seed):
-    """Moments, to two digits: any numbers of the right size will do."""
+    """The weights; a row of what comes next from the same generator, and of what comes from a new one with the same seed."""
     generator = torch.Generator().manual_seed(seed)
     first, second = (function(fan_in, fan_out, gain, generator) for _ in range(2))
+    if first is ...:
+        return {"": ...}
     if not isinstance(first, torch.Tensor) or first.dim() != 2:
-        return {"": first}
+        raise Mistake("return a matrix, a tensor with two dimensions")
     again = function(fan_in, fan_out, gain, torch.Generator().manual_seed(seed))
-    std = first.std().item()
+    return {"first": first, "next": second[0], "again": again[0]}
+
+
+def moments(parts, fan_in, fan_out, gain, seed):
+    """Rounded, coarsely, because any numbers of the right size will do."""
+    first, again, following = (torch.as_tensor(parts[part]).double() for part in ("first", "again", "next"))
+    std = first.std().item() + 1e-30
+    steps = round(math.log(std * fan_in**0.5 / gain, 1.1))  # of 10 %
     return {
         "the shape": torch.tensor(first.shape),
-        "its standard deviation as a multiple of gain / √fan_in": float(f"{std * fan_in**0.5 / gain:.1e}"),
-        "its mean as a multiple of its standard deviation": torch.tensor(round(first.mean().item() / (std + 1e-30), 1)) + 0.0,
-        "whether the same generator gives the same weights": float(torch.equal(first, again)),
-        "whether the next draw gives others": float(not torch.equal(first, second)),
+        "its standard deviation as a multiple of gain / √fan_in": round(1.1**steps, 2),
+        "its mean as a multiple of its standard deviation": round(2.5 * first.mean().item() / std) / 2.5,
+        "whether the same generator gives the same weights": float(bool((first[0] == again).all())),
+        "whether the next draw gives others": float(bool((first[0] != following).any())),
     }
 
 
 def layers(generator):
     whole = partial(torch.randint, size=(), generator=generator)
-    return [(int(whole(150, 250)), int(whole(300, 500)), 0.5 + 2 * float(torch.rand((), generator=generator)), int(whole(0, 10**6)))]
+    return [(int(whole(50, 70)), int(whole(100, 150)), gain, int(whole(0, 10**6))) for gain in (0.7, 2.2)]
 
 
 def slopes(generator):
@@ -116,6 +125,7 @@ EXERCISES = {
         answer=draw_with(),
         instances=layers,
         look=look_at_draw,
+        measure=moments,
         praise="Any distribution will do, if its standard deviation is right.",
         mistakes={
             "gain² / fan_in is the variance: numbers are multiplied by the standard deviation, its root": draw_with(

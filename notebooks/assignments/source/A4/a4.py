@@ -56,7 +56,7 @@ def ways_back(generator):
 
 def pairs(generator):
     whole = partial(torch.randint, size=(), generator=generator)
-    few, many = int(whole(2, 6)), int(whole(20, 200))
+    few, many = int(whole(2, 6)), int(whole(20, 100))
     return [(1, 0.5), (few, 0.6 + 0.4 * float(torch.rand((), generator=generator))), (many, 0.05 + 0.1 * float(torch.rand((), generator=generator)))]
 
 
