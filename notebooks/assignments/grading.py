@@ -83,7 +83,7 @@ def marked(outputs, assignment, name):
     try:
         verdict(assignment, name, handed_in)
     except Mistake as mistake:
-        return [*printed, error("Mistake", f"on other instances than the visible ones: {mistake}")]
+        return [*printed, error("Mistake", str(mistake))]
     return printed
 
 
@@ -95,13 +95,14 @@ def verdict(assignment, name, handed_in, seed=None):
         raise Mistake("nothing was handed in that can be read")
     try:
         given = [{part: unplain(one) for part, one in parts.items()} for parts in json.loads(handed_in)]
-        if unanswered(given):
-            raise Mistake("not answered")
-        judge(exercise, name, exercise.instances(torch.Generator().manual_seed(seed)), given)
-    except Mistake:
-        raise
+        if not unanswered(given):
+            judge(exercise, name, exercise.instances(torch.Generator().manual_seed(seed)), given)
+            return
+    except Mistake as mistake:
+        raise Mistake(f"on other instances than the visible ones: {mistake}") from None
     except Exception as problem:  # whatever a forged text may hold
         raise Mistake("nothing was handed in that can be read") from problem
+    raise Mistake("not answered")
 
 
 @cache
