@@ -4,11 +4,14 @@ A mistake is known by what it computes: beside each answer stand the functions t
 """
 
 import copy
+import json
+import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
+from IPython.display import display
 
 from .arguments import choice
 from .datasets import digits
@@ -16,6 +19,7 @@ from .networks import build
 from .training import fit
 
 TOLERANCE = 1e-4
+HANDED_IN = "application/vnd.helpers.answers"  # the output in which a grader finds what an answer gave
 
 
 class Mistake(Exception):
@@ -45,7 +49,9 @@ class Exercise:
     """answer: the right function. instances: from a torch.Generator to a list of arguments to try it on.
     mistakes: from what to say to the function that makes that mistake. praise: what to say of a right answer.
     hard: from what to say to a function like `instances`, for cases in which an answer fails that is right otherwise.
-    look: from a function and its arguments to a dict of what is compared, by name. What is None there is not compared."""
+    look: from a function and its arguments to a dict of what is compared, by name. What is None there is not compared.
+    measure: of what `look` found and its instance, what is compared, where many answers are right. tolerance: as a share of the largest entry.
+    accept: a function of what `look` found and its instance that raises Mistake; nothing is compared then."""
 
     answer: Callable
     instances: Callable
@@ -53,36 +59,103 @@ class Exercise:
     praise: str
     hard: dict = field(default_factory=dict)
     look: Callable = value
+    measure: Callable | None = None
+    tolerance: float = TOLERANCE
+    accept: Callable | None = None
 
 
-def check(name, answer, seed=0):
+def check(name, answer, seed=0, exercises=None):
     """Says whether `answer`, a function, solves the exercise `name`; raises Mistake, with the likely reason, if not.
 
     The trial instances are drawn from `seed`. An answer that still has the exercise's `...` is told so, without an error.
-    Raises ValueError if there is no exercise of that name.
+    exercises: from names to Exercise; the lessons' unless given. Raises ValueError if there is none of that name.
     """
-    exercise = EXERCISES[choice("name", name, tuple(EXERCISES))]
+    exercises = EXERCISES if exercises is None else exercises
+    exercise = exercises[choice("name", name, tuple(exercises))]
     if answer is not ... and not callable(answer):
         raise Mistake(f"{name} must be a function, got {answer!r}")
     own = getattr(answer, "__name__", "<lambda>")
     name = name if own == "<lambda>" else own
     instances = exercise.instances(torch.Generator().manual_seed(seed))
     given = [looked_at(exercise, name, answer, instance) for instance in instances]
-    if any(one is ... for parts in given for one in parts.values()):
+    if unanswered(given):
         print("Your turn: replace the ... above, then run this cell again.")
         return
-    wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
-    if not all(map(same_parts, given, wanted)):
-        for message, mistake in exercise.mistakes.items():
-            if all(map(same_parts, given, [exercise.look(mistake, *instance) for instance in instances])):
-                raise Mistake(message)
-        raise Mistake(part_of_a_mistake(exercise, instances, given, wanted) or difference(name, instances, given, wanted))
+    judge(exercise, name, instances, given)
     for message, cases in exercise.hard.items():
         for instance in cases(torch.Generator().manual_seed(seed)):
             right = exercise.look(exercise.answer, *instance)
             if not same_parts(looked_at(exercise, name, answer, instance), right, tolerance=0.02):
                 raise Mistake(message)
     print(f"Correct. {exercise.praise}")
+
+
+def hand_in(name, answer, exercises):
+    """Puts what `answer` gives on fresh instances into the cell's output, as plain numbers, and judges nothing.
+
+    A grader reads and judges it in another process, which no trick in this one reaches; see notebooks/assignments/. The
+    instances are drawn from the seed in the environment's ASSIGNMENT_SEED. Raises Mistake as `check` does where it stops.
+    """
+    exercise = exercises[name]
+    instances = exercise.instances(torch.Generator().manual_seed(int(os.environ.get("ASSIGNMENT_SEED", "0"))))
+    given = [looked_at(exercise, name, answer, instance) for instance in instances]
+    text = json.dumps([{part: plain(one) for part, one in parts.items()} for parts in given])
+    display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
+
+
+def plain(part):
+    """A part of an answer as JSON can hold it: a dict or "..." as it is, else the shape and the numbers of a tensor."""
+    if part is ...:
+        return "..."
+    if isinstance(part, dict):
+        return {str(key): "..." if one is ... else getattr(one, "item", lambda one=one: one)() for key, one in part.items()}
+    try:
+        part = torch.as_tensor(part).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        return repr(part)[:80]
+    return [list(part.shape), part.flatten().tolist()]
+
+
+def unplain(part):
+    """The other way round. Raises Mistake if `plain` cannot have made it."""
+    if part == "...":
+        return ...
+    if isinstance(part, dict):
+        return {key: ... if one == "..." else one for key, one in part.items()}
+    if isinstance(part, str):
+        return part
+    try:
+        shape, numbers = part
+        return torch.tensor(numbers, dtype=torch.double).reshape(shape) if shape else float(*numbers)
+    except (TypeError, ValueError, RuntimeError):
+        raise Mistake("what was handed in is neither a number nor a tensor") from None
+
+
+def unanswered(given):
+    """Whether an answer still has the exercise's dots."""
+    found = [one for parts in given for one in parts.values()]
+    found += [one for part in found if isinstance(part, dict) for one in part.values()]
+    return any(one is ... for one in found)
+
+
+def judge(exercise, name, instances, given):
+    """Raises Mistake, with the likely reason, unless what an answer has given on each instance is right."""
+    if exercise.accept:
+        for parts, instance in zip(given, instances, strict=True):
+            exercise.accept(parts, *instance)
+        return
+    if exercise.measure:
+        look, measure = exercise.look, exercise.measure
+        given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
+        exercise = replace(exercise, look=lambda function, *instance: measure(look(function, *instance), *instance))
+    agree = partial(same_parts, tolerance=exercise.tolerance)
+    wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
+    if len(given) == len(wanted) and all(map(agree, given, wanted)):
+        return
+    for message, mistake in exercise.mistakes.items():
+        if all(map(agree, given, [exercise.look(mistake, *instance) for instance in instances])):
+            raise Mistake(message)
+    raise Mistake(part_of_a_mistake(exercise, instances, given, wanted) or difference(exercise, name, instances, given, wanted))
 
 
 def looked_at(exercise, name, answer, instance):
@@ -103,19 +176,19 @@ def looked_at(exercise, name, answer, instance):
 def part_of_a_mistake(exercise, instances, given, wanted):
     """Of several mistakes at once, one that explains a wrong part; None if none does."""
     for part in wanted[0]:
-        if all(same(mine.get(part), right[part]) for mine, right in zip(given, wanted)):
+        if all(same(mine.get(part), right[part], exercise.tolerance) for mine, right in zip(given, wanted)):
             continue
         for message, mistake in exercise.mistakes.items():
             wrong = [exercise.look(mistake, *instance).get(part) for instance in instances]
-            if all(one is not None and same(mine.get(part), one) for mine, one in zip(given, wrong)):
+            if all(one is not None and same(mine.get(part), one, exercise.tolerance) for mine, one in zip(given, wrong)):
                 return message
     return None
 
 
-def difference(name, instances, given, wanted):
+def difference(exercise, name, instances, given, wanted):
     """One sentence on the first difference."""
-    k = next(k for k, pair in enumerate(zip(given, wanted)) if not same_parts(*pair))
-    part = next(part for part in wanted[k] if not same(given[k][part], wanted[k][part]))
+    k = next(k for k, pair in enumerate(zip(given, wanted)) if not same_parts(*pair, exercise.tolerance))
+    part = next(part for part in wanted[k] if not same(given[k][part], wanted[k][part], exercise.tolerance))
     if part:
         found, right = given[k][part], wanted[k][part]
         if not isinstance(found, torch.Tensor) or found.shape != right.shape:

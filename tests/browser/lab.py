@@ -113,8 +113,8 @@ def save(page, path):
 def set_theme(page, name):
     """JupyterLab Light or JupyterLab Dark, through the menu."""
     page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.get_by_role("menuitem", name="Theme", exact=True).hover()
-    page.get_by_role("menuitem", name=f"JupyterLab {name}", exact=True).click()
+    for label in ("Theme", f"JupyterLab {name}"):
+        page.locator(".lm-Menu-itemLabel").get_by_text(label, exact=True).click()
     page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg="true" if name == "Light" else "false")
 
 
