@@ -45,7 +45,9 @@ PROBE = 64  # training examples on which the layers are looked at, always the sa
 POINTS = 600  # of the curve of the loss, at most; from then on each point is the mean of twice as many steps
 EVERY = 20  # steps from one measurement of the errors to the next, for each step that a point stands for
 KEPT = 3  # pinned runs, at most
-PATIENCE = 10.0  # seconds without a page that asks for pictures; then training rests
+PATIENCE = 10.0  # seconds without a sign of the page; then training rests
+PERIOD = 0.09  # seconds from picture to picture, at least
+CREDIT = 6  # pictures that the page is sent for each of its signs, at most
 SHOWN = {}  # for each cell of the notebook: the execution that it was last run in, and the playgrounds that it showed then
 ENDS = [count * 10**power for power in range(2, 9) for count in (1, 2, 5)]  # where the axis of steps ends: few, so that it seldom moves
 
@@ -151,8 +153,8 @@ class Playground(Sliders):
     (examples a step) and data, each one of CHOICES. What is not named is as in OWN. seed: of the weights and of the order of the
     examples; the same line gives the same curves. lr and batch may be turned in training; any other knob makes another network.
 
-    Training runs in a thread of its own, so that the page always answers. It rests when no page has asked for a picture for
-    PATIENCE seconds, and goes on when one asks again. Raises ValueError on a setting that is not allowed.
+    Training runs in a thread of its own, so that the page always answers. It rests when no page has given a sign for PATIENCE
+    seconds, and goes on when one does again. Raises ValueError on a setting that is not allowed.
     """
 
     going, worker, clock = False, None, None  # so from the first moment on, for `close` is called where a setting was not allowed, too
@@ -163,16 +165,16 @@ class Playground(Sliders):
         settings = OWN | settings
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         self.hand = threading.RLock()
-        self.wanted, self.watched = False, 0.0  # a picture; when the page last asked for one
+        self.watched, self.credit = 0.0, 0  # when the page last gave a sign; how many pictures it may be sent until the next
         self.kept, self.note, self.turned = [], "", False  # turned: whether lr or batch were changed on the way
-        self.toggle = button("start", lambda: self.pause() if self.going else self.start(), "Trains, or pauses")
+        self.toggle = button("start", lambda: self.start() if self.toggle.description == "start" else self.pause(), "Trains, or pauses")
         buttons = [
             self.toggle,
             button("step", self.step, "One step of training"),
             button("keep this run", self.keep, f"Its curves stay beside those of the next ones; of the last {KEPT}"),
             button("forget kept runs", self.forget, "Only the present run's curves stay"),
         ]
-        self.clock = widgets.Play(min=0, max=10**9, interval=60)  # lets the page ask for pictures, as often as it can show one
+        self.clock = widgets.Play(min=0, max=10**9, interval=400)  # the page's sign that it is there, and has shown what it was sent
         self.clock.layout.display = "none"
         self.clock.observe(self.tick, "value")
         self.code = widgets.HTML()
@@ -268,17 +270,24 @@ class Playground(Sliders):
             self.work_on()
 
     def work_on(self):
-        self.watched = time.monotonic()
+        self.watched, self.credit = time.monotonic(), CREDIT
         self.worker = threading.Thread(target=self.work, name="playground", daemon=True)
         self.worker.start()
 
     def work(self):
-        """What the thread does: steps, and a look when a picture is wanted."""
+        """What the thread does: steps, and now and then a picture, with at most half of its time."""
+        due = 0.0
         try:
             while self.going and time.monotonic() - self.watched < PATIENCE:
                 self.run.advance()
-                if self.wanted:
-                    self.seen, self.wanted = self.run.look(), False
+                begin = time.monotonic()
+                if begin > due and self.credit and self.hand.acquire(blocking=False):  # whoever holds it may wait for this thread
+                    try:
+                        self.seen, self.credit = self.run.look(), self.credit - 1
+                        self.show()
+                    finally:
+                        self.hand.release()
+                    due = begin + max(PERIOD, 2 * (time.monotonic() - begin))
                 if self.run.diverged:
                     self.going = False
         except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
@@ -298,17 +307,13 @@ class Playground(Sliders):
 
     @alone
     def tick(self, change=None):
-        """The page asks for a picture."""
-        self.watched = time.monotonic()
+        """The page gives a sign."""
+        self.watched, self.credit = time.monotonic(), CREDIT
         if not self.going:
             if self.clock.playing:  # training has ended by itself
                 self.pause()
-            return
-        if not self.worker.is_alive():  # it rested while no page was there
+        elif not self.worker.is_alive():  # it rested while no page was there
             self.work_on()
-        if not self.wanted:
-            self.show()
-            self.wanted = True
 
     # --- the picture ----------------------------------------------------------------------------------------------------------
 

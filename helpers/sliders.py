@@ -47,7 +47,7 @@ ACCESS = (
     " for (const slider of all('.widget-hslider')) {"
     " const [handle, label, readout] = ['[role=slider]', '.widget-label', '.widget-readout'].map(s => slider.querySelector(s));"
     " handle.setAttribute('aria-label', label.textContent); handle.setAttribute('aria-valuetext', readout.textContent) } };"
-    " if (explorer && !explorer.dataset.named) {"
+    " if (explorer && explorer.dataset.named === undefined) {"
     " explorer.dataset.named = ''; name(); new MutationObserver(name).observe(explorer, {childList: true, subtree: true}) }"
 )
 STYLE = """<style>

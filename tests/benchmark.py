@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +24,7 @@ from IPython import get_ipython
 from jupyter_client.manager import start_new_kernel
 
 import helpers.explorer
+import helpers.playground
 from helpers import Explorer, build, digits, fit, profile
 from helpers.networks import ACTIVATIONS, Linear
 from helpers.signals import DTYPES
@@ -187,7 +189,6 @@ def in_kernel(call):
 # --- measured inside a page ---------------------------------------------------------------------------------------------------
 
 LISTEN = """root => {
-    root = document.querySelector(root)
     const before = root.querySelector('img').src
     let pressed
     root.addEventListener('keydown', () => { pressed = performance.now() }, {capture: true, once: true})
@@ -199,38 +200,100 @@ LISTEN = """root => {
         requestAnimationFrame(() => resolve((performance.now() - pressed) / 1000))
     }).observe(root, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']}))
 }"""
-ROOTS = {".widget-interact": 1, ".explorer": 1}  # the gain's slider is the second
+SIDE = "np.linspace(-1, 1, 15)"
+EXPLORERS = {  # the call, as the lessons write it, and the slider that is moved
+    "Explorer (02)": ("Explorer(depth=50, gain=1.0, width=256)", "gain"),
+    "Explorer (03)": ('Explorer(depth=50, gain=3.0, width=128, norm="batch", batch=256, gamma=1.0, beta=0.0)', "gain"),
+    "AveragesExplorer (03)": ("helpers.AveragesExplorer()", "batches"),
+    "MapExplorer (04)": ("benchmark.small_map()", "epoch"),
+    "Explorer (05)": ('Explorer(depth=50, gain=1.2, width=128, norm="none", batch=256, backward=True)', "gain"),
+    "ProductExplorer (05, 06)": ("helpers.ProductExplorer()", "factor"),
+    "Explorer (06)": (
+        'Explorer(depth=50, gain=1.41, width=128, norm="none", skip=True, branch_scale=1.0, order="pre", backward=True)', "gain"
+    ),
+    "DepthExplorer (01, 07)": ("helpers.DepthExplorer(depth=56, skip=True)", "depth"),
+    "SurfaceExplorer (07)": (f"helpers.SurfaceExplorer(dict.fromkeys('ab', {SIDE}[:, None] ** 2 + {SIDE} ** 2))", "turn"),
+    "RecurrentExplorer (08)": ("helpers.RecurrentExplorer()", "gain"),
+    "Playground (09)": ("helpers.Playground()", "gain"),
+}
 
 
-def press_times(blocks, presses=6):
-    """Seconds from the arrow key on the gain's slider to the new picture's pixels: of `usual` and of the explorer."""
+def small_map():
+    """Lesson 04's map, of networks that were trained for two epochs."""
+    lr, gain = (axis.flatten() for axis in np.meshgrid(np.logspace(-3, 0.5, 8), 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4))))
+    net = build(10, 32, inputs=64, classes=10, gain=gain.reshape(8, 8), stack=(8, 8))
+    history = fit(net, digits(0), lr=lr.reshape(8, 8), epochs=2, batch=64, progress=False)
+    return helpers.MapExplorer({"none": history, "batch": history}, np.logspace(-3, 0.5, 8), gain[::8])
+
+
+@contextmanager
+def page_of(*cells):
+    """A page of JupyterLab in which these cells have run."""
     with tempfile.TemporaryDirectory() as folder, lab.browser() as browser:
         root, private = Path(folder, "notebooks"), Path(folder, "private")
         root.mkdir(), private.mkdir()
-        setup = f"{SETUP}, torch\ntorch.set_num_threads(1)"
-        cells = [nbformat.v4.new_code_cell(code) for code in (setup, "benchmark.usual();", "benchmark.Explorer()")]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), root / "benchmark.ipynb")
+        setup = f"{SETUP}, torch, helpers, numpy as np\nfrom helpers import Explorer\ntorch.set_num_threads(1)"
+        written = [nbformat.v4.new_code_cell(code) for code in (setup, *cells)]
+        nbformat.write(nbformat.v4.new_notebook(cells=written, metadata=PYTHON), root / "benchmark.ipynb")
         with lab.server(root, private) as url:
             page = browser.new_page(viewport={"width": 1400, "height": 1800})
             lab.open_notebook(page, url, "benchmark.ipynb")
             lab.run_all(page)
-            for part in ROOTS:  # warms up
-                press(page, part, 3)
-            turns = [{part: press(page, part, presses) for part in ROOTS} for _ in range(blocks)]
-    return [pair for turn in turns for pair in zip(*turn.values())]
+            yield page
 
 
-def press(page, part, times):
-    """Presses the arrow key `times` times, each when the picture of the last has been shown; the delays in seconds."""
-    page.locator(f"{part} img").wait_for()
-    page.locator(f"{part} [role=slider]").nth(ROOTS[part]).focus()
+def press_times(call, name, blocks, presses=6):
+    """Seconds from the arrow key on a slider to the new picture's pixels: of `usual`'s gain, and of the slider `name` of `call`."""
+    with page_of("benchmark.usual();", call) as page:
+        theirs, ours = page.locator(".widget-interact"), page.locator(".explorer")
+        ours.locator("img").wait_for()
+        sliders = theirs.get_by_role("slider").nth(1), ours.get_by_role("slider", name=name, exact=True)
+        for root, slider in zip((theirs, ours), sliders):  # warms up
+            press(page, root, slider, 3)
+        turns = [[press(page, root, slider, presses) for root, slider in zip((theirs, ours), sliders)] for _ in range(blocks)]
+    return [pair for turn in turns for pair in zip(*turn)]
+
+
+def press(page, root, slider, times):
+    """Presses an arrow key `times` times, each when the picture of the last has been shown; the delays in seconds."""
     delays = []
     for _ in range(times):
-        page.evaluate(LISTEN, part)
-        page.keyboard.press("ArrowRight")
+        at_end = slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
+        root.evaluate(LISTEN)
+        slider.press("Home" if at_end else "ArrowRight")
         delays.append(page.evaluate("window.delay"))
         page.wait_for_timeout(100)
     return delays
+
+
+def training_rates(depth, seconds):
+    """Pairs for a Playground of this depth and width 64 while its page is watched: seconds a frame at the target's rate and as
+    seen; and seconds a step of the same loop in a kernel without a page, and in the watched one."""
+    call = f"playground = helpers.Playground(depth={depth}, width=64); playground"
+    with page_of(call, "playground.run.step") as page:
+        explorer = page.locator(".explorer")
+        explorer.locator("img").wait_for()
+        page.evaluate("""() => { window.shown = 0; const root = document.querySelector('.explorer'); let last
+            new MutationObserver(() => { const src = root.querySelector('img')?.src; if (src && src !== last) { last = src; window.shown++ } })
+                .observe(root, {childList: true, subtree: true, attributes: true, attributeFilter: ['src']}) }""")
+        told = "() => [window.shown, +/now\\s+(\\d+)/.exec(document.querySelector('figcaption').innerText)[1], performance.now()]"
+        explorer.get_by_role("button", name="start", exact=True).click()
+        page.wait_for_timeout(2000)
+        first = page.evaluate(told)
+        page.wait_for_timeout(1000 * seconds)
+        frames, steps, took = (b - a for a, b in zip(first, page.evaluate(told)))
+    [[alone]] = in_kernel(f"alone({depth}, {seconds / 2})")
+    return took / 1000 / frames, [(alone, took / 1000 / steps)]
+
+
+def alone(depth, seconds):
+    """Seconds a step of the Playground's loop where nothing is shown."""
+    torch.set_num_threads(1)
+    run = helpers.playground.Run(depth=depth, width=64).advance(20)
+    begin, first = time.perf_counter(), run.step
+    while time.perf_counter() < begin + seconds:
+        run.advance()
+    return [[(time.perf_counter() - begin) / (run.step - first)]]
 
 
 # --- the table ----------------------------------------------------------------------------------------------------------------
@@ -266,9 +329,15 @@ def main():
     if reason := lab.missing():
         print(f"| key press to pixels in JupyterLab | not measured: {reason} | | | | |")
         return
-    pairs = press_times(2 if quick else 8)
-    print(row("key press to pixels in JupyterLab, against the same: median", pairs, 0.25))
-    print(row("the same: 95th percentile", pairs, 0.25, p95))
+    for name, (call, slider) in EXPLORERS.items():
+        pairs = press_times(call, slider, 2 if quick else 6)
+        print(row(f"{name}: key press to pixels in JupyterLab, against the same: median", pairs, 0.25), flush=True)
+        print(row(f"{name}: 95th percentile", pairs, 0.25, p95), flush=True)
+    for depth, rate in (20, 10), (200, 4):
+        frame, steps = training_rates(depth, 6 if quick else 15)
+        met = "yes" if 1 / frame >= rate else "NO"
+        print(f"| Playground, {depth} layers of 64: frames a second while training | – | {1 / frame:.1f} | – | at least {rate} | {met} |")
+        print(row("the same: a step, against the loop without a page", steps, 1 / 0.6 if depth == 20 else 99), flush=True)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,15 @@ def test_the_keys_of_a_slider_move_the_picture(page, name):
     assert len({text for _, text in seen}) == len({source for source, _ in seen}) == 3
 
 
+def test_the_page_does_not_grow_slower_with_every_picture(page):
+    count = "() => { const Old = MutationObserver; window.made = 0; window.MutationObserver = function (...all) { made++; return new Old(...all) } }"
+    after(page, lambda: slider(page, "gain").press("ArrowRight"))
+    page.evaluate(count)
+    for _ in range(5):
+        after(page, lambda: slider(page, "gain").press("ArrowRight"))
+    assert page.evaluate("window.made") == 0, "one observer names the handles, not one more for each picture"
+
+
 def test_the_keys_keep_the_focus_on_the_slider(page):
     slider(page, "gain").focus()
     for _ in range(5):

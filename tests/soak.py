@@ -1,0 +1,103 @@
+"""Ten minutes of a restless reader in a real browser: python tests/soak.py [--minutes 10] [--seed 0]
+
+Turns the playground's knobs at random while it trains, pauses now and then, and reports how soon a pause is answered, how the
+kernel's memory grew, and what went wrong, if anything did. Exits with 1 if something broke.
+"""
+
+import argparse
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from browser import lab
+from browser.test_playground import PYTHON, button, turn
+
+COUNT = """import gc
+import threading
+
+gc.collect()
+[line] = [line for line in open("/proc/self/status") if line.startswith("VmRSS")]
+print("threads:", sum(thread.name == "playground" for thread in threading.enumerate()), "memory:", int(line.split()[1]) // 1024)"""
+CELLS = ("import torch\n\nfrom helpers import Playground\n\ntorch.set_num_threads(1)", "Playground()", COUNT)
+ANSWERED = """([root]) => { const labels = () => [...root.querySelectorAll('.buttons button')]
+    const pressed = performance.now(), pause = labels().find(one => one.textContent === 'pause')
+    window.answer = new Promise(resolve => {
+        const look = () => { if (labels().some(one => one.textContent === 'start')) {
+            observer.disconnect(); resolve((performance.now() - pressed) / 1000) } }
+        const observer = new MutationObserver(look)
+        observer.observe(root, {childList: true, subtree: true, characterData: true})
+        setTimeout(() => { observer.disconnect(); resolve(-1) }, 10000)
+        pause ? pause.click() : resolve(null) }) }"""
+
+
+def count(page):
+    """Threads that train, and the kernel's memory in MB, told by the last cell when it is run anew."""
+    cell = page.locator(".jp-CodeCell").last
+    before = cell.locator(".jp-InputPrompt").inner_text()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    changed = "before => { const now = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].at(-1).innerText"
+    page.wait_for_function(changed + "; return now !== before && /\\d/.test(now) }", arg=before)
+    return [int(number) for number in re.findall(r": (\d+)", cell.locator(".jp-OutputArea").inner_text())]
+
+
+def pause(page, explorer):
+    """Pauses; seconds until the button says so, -1 if it never does. None if nothing was training."""
+    page.evaluate(ANSWERED, [explorer.element_handle()])
+    return page.evaluate("window.answer")
+
+
+def soak(minutes, seed):
+    """Lines of what went wrong, the seconds that pauses took, and the kernel's memory now and then."""
+    wrong, pauses, memory, chance = [], [], [], random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder, lab.browser() as browser:
+        root, private = Path(folder, "notebooks"), Path(folder, "private")
+        root.mkdir(), private.mkdir()
+        cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), root / "soak.ipynb")
+        with lab.server(root, private) as url:
+            page = browser.new_page(viewport={"width": 1400, "height": 1600})
+            page.set_default_timeout(60 * lab.SECOND)
+            page.on("pageerror", lambda error: wrong.append(f"page: {error}"))
+            lab.open_notebook(page, url, "soak.ipynb")
+            lab.run_all(page)
+            explorer, until, moves = page.locator(".explorer"), time.monotonic() + 60 * minutes, 0
+            while time.monotonic() < until:
+                turn(chance, explorer)
+                page.wait_for_timeout(chance.randint(20, 400))
+                moves += 1
+                if moves % 5 == 0 and (took := pause(page, explorer)) is not None:
+                    pauses.append(took)
+                if moves % 50 == 1:
+                    memory.append(count(page)[1])
+            pause(page, explorer)
+            page.wait_for_timeout(1000)
+            threads, last = count(page)
+            memory.append(last)
+            kinds = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
+            wrong += page.locator(kinds).all_inner_texts()
+            wrong += [f"{threads} threads are left"] * (threads > 0)
+        log = (private / "log").read_text(encoding="utf-8")
+        wrong += ["a pause that was not answered"] * pauses.count(-1)
+        wrong += [line for line in log.splitlines() if "restart" in line or "Traceback" in line or "Error" in line]
+    print(f"{moves} moves in {minutes:g} minutes, {len(pauses)} pauses: median {statistics.median(pauses):.3f} s, most {max(pauses):.3f} s")
+    print("memory in MB:", *memory)
+    return wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    wrong = soak(**vars(parser.parse_args()))
+    print("\n".join(wrong) or "nothing went wrong")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
