@@ -340,6 +340,8 @@ class Answers(Drawing):
     def update(self, shares):
         """Draws shares[right, answer], 0 to 1."""
         self.image.set_data(shares)
+        if not shares.any():
+            return "It gives no answer: its scores are not finite."
         most = int(np.argmax(shares.sum(0)))
         return f"{np.mean(np.diag(shares)):.0%} of the answers are right; the commonest is {most}, given to {shares[:, most].mean():.0%}."
 

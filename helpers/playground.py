@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 from IPython import get_ipython
+from torch import nn
 
 from .arguments import choice, integer
 from .datasets import digits, spirals
@@ -113,14 +114,16 @@ class Run:
     def measure(self):
         """Notes the errors on the test examples and on as many training examples, and what the network answers."""
         x, y, x_test, y_test = self.data
-        count = len(x_test)
-        self.errors.append((self.step, error(self.net, x[:count], y[:count]).item(), error(self.net, x_test, y_test).item()))
+        count, scores = len(x_test), predict(self.net, x_test)
+        given = torch.where(scores.isfinite().all(1), scores.argmax(1), -1)  # a NaN is no answer
+        wrong = (given != y_test).float().mean().item()
+        self.errors.append((self.step, error(self.net, x[:count], y[:count]).item(), wrong))
         if x.shape[1] == 2:
             self.answers = torch.softmax(predict(self.net, torch.from_numpy(Plane.grid)), 1)[:, 0].numpy()
         else:
-            given, shares = predict(self.net, x_test).argmax(1), np.zeros((10, 10))
-            np.add.at(shares, (y_test.numpy(), given.numpy()), 1)
-            self.answers = shares / shares.sum(1, keepdims=True)
+            asked = nn.functional.one_hot(y_test, 10).float()
+            answered = nn.functional.one_hot(given + 1, 11).float()[:, 1:]  # none of the ten where there is no answer
+            self.answers = ((asked.T @ answered) / asked.sum(0)[:, None]).numpy()
 
     def look(self):
         """The Seen of this moment."""
@@ -167,7 +170,7 @@ class Playground(Sliders):
         self.hand = threading.RLock()
         self.watched, self.credit = 0.0, 0  # when the page last gave a sign; how many pictures it may be sent until the next
         self.kept, self.note, self.turned = [], "", False  # turned: whether lr or batch were changed on the way
-        self.toggle = button("start", lambda: self.start() if self.toggle.description == "start" else self.pause(), "Trains, or pauses")
+        self.toggle = button("start", self.press, "Trains, or pauses")
         buttons = [
             self.toggle,
             button("step", self.step, "One step of training"),
@@ -186,6 +189,14 @@ class Playground(Sliders):
         self.children = [presets, *self.children, self.code, self.clock]
 
     # --- what the reader does -------------------------------------------------------------------------------------------------
+
+    def press(self):
+        """The button does what it says; a pause is answered before anybody is waited for."""
+        if self.toggle.description == "start":
+            self.start()
+        else:
+            self.going, self.toggle.description = False, "start"
+            self.pause()
 
     @alone
     def start(self):

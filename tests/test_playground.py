@@ -81,6 +81,12 @@ def test_the_errors_are_measured_every_20_steps():
     assert (np.diag(seen.answers) * shares).sum() == pytest.approx(1 - wrong[1])
 
 
+def test_what_is_not_a_number_is_no_answer():
+    run = Run(gain=3.0).advance(3)
+    run.measure()
+    assert run.errors[-1][1:] == (1.0, 1.0) and (run.look().answers == 0).all()
+
+
 def test_a_long_run_has_few_points_each_the_mean_of_many_steps(monkeypatch):
     every = Run(**SMALL).advance(100).loss
     monkeypatch.setattr(playground, "POINTS", 20)
