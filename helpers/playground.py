@@ -364,7 +364,7 @@ class Playground(Sliders):
             answers.update(self.seen.answers),
             spread.update(*(one.profile.std for one in runs)),
             gradient.update(*(one.profile.gradient for one in runs)),
-            update.update(*(one.update for one in runs), limit=("1/1000", 1e-3)),
+            update.update(*(one.update for one in runs), limit=("", 1e-3)),
         ]
         head = "<tr><td></td><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
         rows = "".join(map(row, names(len(self.kept)), runs))
@@ -400,7 +400,7 @@ def names(kept):
 def panels(data, kept):
     """The figure and its six drawings, for the named data and so many kept runs."""
     figure, labels = new_figure((10.2, 5.6), layout="none"), names(kept)
-    axes = [figure.add_axes((column / 3 + 0.068, (1 - row) / 2 + 0.09, 0.25, 0.29)) for row in (0, 1) for column in (0, 1, 2)]
+    axes = [figure.add_axes((column / 3 + 0.068, (1 - row) / 2 + 0.09, 0.238, 0.29)) for row in (0, 1) for column in (0, 1, 2)]
     layers = {"labels": labels, "ylabel": ""}
     drawings = [
         Lines(axes[0], "Loss", "step", "", labels, log="y"),
@@ -408,8 +408,10 @@ def panels(data, kept):
         Answers(axes[2]) if data == "digits" else Plane(axes[2], *spirals()[2:]),
         Curves(axes[3], "Spread of each layer's output", quantity="spread", **layers),
         Curves(axes[4], "Gradient of the loss", quantity="gradient", backward=True, **layers),
-        Curves(axes[5], "Update, as a share of the weights", quantity="update", **layers),
+        Curves(axes[5], "Update / weights (dotted: 1/1000)", quantity="update", **layers),
     ]
+    for ax in axes[:2]:
+        ax.locator_params("x", nbins=5)
     return figure, drawings
 
 

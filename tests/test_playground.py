@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -228,6 +229,8 @@ def test_no_legend_and_no_label_leaves_its_panel(data, kept):
     for _ in range(kept):
         made.keep()
     made.step(3)
+    made.seen = replace(made.seen, step=90_000)  # the axis of steps gets longer numbers
+    made.show()
     canvas = made.live.figure.canvas
     canvas.draw()
     for drawing, place in zip(made.live.drawings, made.live.places, strict=True):
