@@ -163,8 +163,8 @@ def turn(chance, explorer):
     else:
         name = chance.choice(SLIDERS + MENUS)
         knob(explorer, name).press(chance.choice(["Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]))
-    if button(explorer, "start").count():
-        button(explorer, "start").click()
+    # In one go, for the button may change its name while it is looked for.
+    explorer.evaluate("e => [...e.querySelectorAll('.buttons button')].find(one => one.textContent === 'start')?.click()")
     return name
 
 
