@@ -7,10 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from helpers import Curves, Lines, Map, Pairs, Spread, Values, build, picture, profile
-from helpers.figures import new_figure
+from helpers.figures import STYLES, new_figure
 
 NAN, INF = float("nan"), float("inf")
 
@@ -104,15 +105,25 @@ def test_a_map_in_every_state_is_drawn_and_said(shares, diverged, marks, sentenc
     assert [[text.get_text() for text in row] for row in drawing.texts] == marks
 
 
+def luminance(colors):
+    """What WCAG 2 divides to get a contrast, of colors (n, 3) from 0 to 1."""
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722] + 0.05
+
+
+def test_every_line_stands_out_from_white_and_differs_without_its_color():
+    colors = np.array([to_rgb(style["color"]) for style in STYLES])
+    assert (1.05 / luminance(colors)).min() >= 3
+    assert len({str(style["linestyle"]) for style in STYLES}) == len({style["marker"] for style in STYLES}) == len(STYLES)
+
+
 def test_a_larger_share_is_darker_and_the_text_stands_out_from_it():
     drawing = cells(range(1), range(101))
     said(drawing, [np.linspace(0, 1, 101)])
-    channels = drawing.image.cmap(np.linspace(0, 1, 101))[:, :3]
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ [0.2126, 0.7152, 0.0722] + 0.05  # as WCAG 2 has it, and so the contrast of at least 4.5
-    assert (np.diff(luminance) < 0).all()
+    shades = luminance(drawing.image.cmap(np.linspace(0, 1, 101))[:, :3])
+    assert (np.diff(shades) < 0).all()
     white = np.array([text.get_color() == "white" for text in drawing.texts[0]])
-    assert np.where(white, 1.05 / luminance, luminance / 0.05).min() >= 4.5
+    assert np.where(white, 1.05 / shades, shades / 0.05).min() >= 4.5
 
 
 @pytest.mark.parametrize("row, sentence", [
