@@ -16,7 +16,7 @@ from IPython.display import display
 from .arguments import choice
 from .datasets import digits
 from .networks import build
-from .training import fit
+from .training import Trainer, error, fit
 
 TOLERANCE = 1e-4
 HANDED_IN = "application/vnd.helpers.answers"  # the output in which a grader finds what an answer gave
@@ -479,29 +479,34 @@ def noisy(generator):
 # --- 09: three networks, one knob each -----------------------------------------------------------------------------------------
 
 SICK = {"fades": {"depth": 20, "gain": 0.8}, "explodes": {"depth": 50, "skip": True}, "frozen": {"depth": 56, "norm": "batch"}}
-KNOBS = ("width", "gain", "activation", "norm", "skip", "branch_scale", "lr", "batch")
+KNOBS = ("width", "gain", "norm", "skip", "branch_scale", "lr", "batch")
 
 
 def look_at_one_knob(function):
     """Trains the three networks, each with the one knob that the answer turns. Raises Mistake, with what happened, unless each is
-    right for 70 % of the training digits after thirteen epochs, which is 300 steps."""
+    right for 60 % of the training digits after 300 steps. A cure that is still missing is passed over."""
     cures = function()
-    if cures is ... or (isinstance(cures, dict) and ... in cures.values()):
+    if cures is ...:
         return {"": ...}
-    if not isinstance(cures, dict) or {*cures} != {*SICK} or not all(isinstance(cure, dict) for cure in cures.values()):
+    if not isinstance(cures, dict) or {*cures} != {*SICK} or not all(isinstance(cure, dict) or cure is ... for cure in cures.values()):
         raise Mistake(f"return a dict of {', '.join(map(repr, SICK))}, each with a dict of one knob, got {cures!r}")
     for name, cure in cures.items():
+        if cure is ...:
+            continue
         if len(cure) != 1 or not {*cure} <= {*KNOBS}:
             raise Mistake(f"turn one knob of {name!r}, one of {', '.join(KNOBS)}, got {cure!r}")
         settings = {"width": 32, "gain": 1.41, "lr": 0.01, "batch": 64} | SICK[name] | cure
         how = {part: settings.pop(part) for part in ("lr", "batch")}
         net = build(**settings, inputs=64, classes=10, seed=0)
-        history = fit(net, digits(0), **how, epochs=13, schedule="constant", progress=False)
-        if history.diverged.any():
+        data = digits(0)
+        trainer = Trainer(net, data, **how)
+        losses = torch.stack([trainer.step() for _ in range(300)])
+        wrong = float(error(net, data.x, data.y))
+        if not losses.isfinite().all():
             raise Mistake(f"{name!r} with {cure} diverges: its loss becomes infinite or NaN")
-        if history.train_error[-1] > 0.3:
-            raise Mistake(f"{name!r} with {cure} is still wrong for {history.train_error[-1]:.0%} of its training digits after 13 epochs")
-    return {"whether they train": 1.0}
+        if wrong > 0.4:
+            raise Mistake(f"{name!r} with {cure} is still wrong for {wrong:.0%} of its training digits after 300 steps")
+    return {"": ...} if ... in cures.values() else {"whether they train": 1.0}
 
 
 EXERCISES = {

@@ -59,7 +59,7 @@ class Seen:
 
     step: steps done. loss: mean losses, and steps: where they end. errors: rows of step, train error and test error. profile: of
     the network on PROBE training examples. update: how far the last step moved each hidden layer's weights, as a share of their
-    size (at step 0: how far the first one would). answers: where the errors were last measured, to the test digits, shares of the
+    size before it (at step 0: how far the first one would). answers: where the errors were last measured, to the test digits, shares of the
     ten answers in a row for each digit; of the spirals, the likelihood of class 0 at the points of Plane.grid.
     """
 
@@ -129,11 +129,14 @@ class Run:
         """The Seen of this moment."""
         seen = profile(self.net, self.data.x[:PROBE], self.data.y[:PROBE])
         if self.step:  # the optimizer's own rate is 1: what it has just added is the momentum
-            moved = [self.trainer.optimizer.state[weight]["momentum_buffer"].norm().item() for weight in self.weights]
+            pairs = [(weight.detach(), self.trainer.optimizer.state[weight]["momentum_buffer"]) for weight in self.weights]
+            moved = np.array([step.norm().item() for _, step in pairs])
+            before = np.array([(weight + step).norm().item() for weight, step in pairs])
         else:
             moved = self.trainer.lr.item() * seen.weight_gradient
+            before = np.array([weight.norm().item() for weight in self.weights])
         with np.errstate(all="ignore"):
-            update = np.array(moved) / [weight.detach().norm().item() for weight in self.weights]
+            update = moved / before
         steps = self.every * np.arange(1, len(self.loss) + 1)
         return Seen(self.step, steps, np.array(self.loss), np.array(self.errors), seen, update, self.answers)
 

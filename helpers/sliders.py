@@ -136,7 +136,7 @@ class Sliders(widgets.VBox):
         super().__init__([rows, self.page, self.style])
         self.add_class("explorer")
         self.add_class(f"explorer-{self.model_id}")
-        self.controls = {}
+        self.controls, self.replaced = {}, []
         self.put(self.initial)
 
     def draw(self, **state):
@@ -154,7 +154,10 @@ class Sliders(widgets.VBox):
         New ones, because while the kernel is busy the page holds back a control's last move, and sends it after the click on
         *reset*: a control that nobody observes any more may then have it.
         """
-        for old in self.controls.values():
+        for model in (model for old in self.replaced for model in (old.style, old.layout, old)):
+            model.close()
+        self.replaced = [*self.controls.values()]  # closed when their successors go: what the page held back for them has come then
+        for old in self.replaced:
             old.unobserve_all()
         self.controls = {name: control(name, value, self.choices.get(name)) for name, value in settings.items()}
         for new in self.controls.values():

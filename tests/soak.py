@@ -82,8 +82,9 @@ def soak(minutes, seed):
             kinds = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
             wrong += page.locator(kinds).all_inner_texts()
             wrong += [f"{threads} threads are left"] * (threads > 0)
-        log = (private / "log").read_text(encoding="utf-8")
-        wrong += ["a pause that was not answered"] * pauses.count(-1)
+            wrong += ["a pause that was not answered"] * pauses.count(-1)
+            log = (private / "log").read_text(encoding="utf-8")  # before the server goes, which complains of its own end
+            page.close()
         wrong += [line for line in log.splitlines() if "restart" in line or "Traceback" in line or "Error" in line]
     ends = f"median {statistics.median(pauses):.3f} s, most {max(pauses):.3f} s, {sum(took <= 0.2 for took in pauses)} within 0.2 s"
     print(f"{moves} moves in {minutes:g} minutes, {len(pauses)} pauses: {ends}")

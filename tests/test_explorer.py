@@ -408,7 +408,7 @@ def test_the_law_is_drawn_both_ways_where_there_is_one_and_a_wide_network_keeps_
 
 def test_one_over_the_root_of_the_blocks_is_marked_and_moves_with_the_depth(both_ways):
     both_ways.set(depth=17, skip=True)
-    assert "1/√blocks 0.25" in both_ways.style.value and "left: 25.00%" in both_ways.page.value
+    assert "1/√blocks 0.25" in both_ways.style.value and "left: 25.00%" in both_ways.style.value
     both_ways.set(depth=5)
     assert "1/√blocks 0.50" in both_ways.style.value and "critical" not in both_ways.style.value
     both_ways.set(depth=1)
@@ -496,7 +496,7 @@ def test_the_kinds_of_matrix_have_the_same_size(subtests):
 def test_reset_and_the_mark_over_time():
     explorer = RecurrentExplorer(gain=0.7, steps=50, matrix="symmetric")
     state, page, png = explorer.state, explorer.page.value, explorer.png
-    assert f"radius 1: {1 / explorer.radius['symmetric']:.2f}" in page
+    assert f"radius 1: {1 / explorer.radius['symmetric']:.2f}" in explorer.style.value
     for change in {"gain": 0.71}, {"steps": 51}, {"matrix": "orthogonal"}:
         explorer.set(**change)
         assert explorer.png != png

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import Explorer, ProductExplorer, RecurrentExplorer, SurfaceExplorer, build, digits, fit, profile, sweep
+from helpers import Explorer, ProductExplorer, RecurrentExplorer, SurfaceExplorer, build, check, digits, fit, profile, sweep
+from helpers.checks import Mistake
+from helpers.playground import Run
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -313,6 +315,10 @@ def test_08_with_independent_entries_the_panels_are_alike_at_50_steps_and_not_at
     assert 0.5 < same[0] / new[0] < 2
     new, same = over_time(gain=1, steps=200, matrix="random")
     assert 50 < same[0] / new[0] < 200
+    explorer = RecurrentExplorer(gain=1, steps=200, matrix="random", seed=4)
+    new, same = (drawing.lines[0].get_ydata() for drawing in explorer.live.drawings)
+    assert same[0] / new[0] > 1e6, "other draws are less tame"
+    assert 1.01 < RecurrentExplorer(matrix="random").radius["random"] < 1.03
 
 
 def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_much_for_200_steps():
@@ -321,3 +327,24 @@ def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_mu
     for gain, level in (1.01, True), (0.99, True), (1.02, False), (0.98, False):
         for gradient in over_time(gain=gain, steps=200, matrix="orthogonal"):
             assert (0.1 < gradient[0] < 10) == level
+
+
+# --- 09 -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_09_a_linear_activation_would_cure_the_frozen_network_too():
+    for seed in range(2):
+        assert Run(depth=56, norm="batch", activation="linear", seed=seed).advance(200).errors[-1][1] < 0.4
+
+
+@pytest.mark.parametrize("cure", [{"norm": "none"}, {"norm": "layer"}, {"lr": 0.1}, {"lr": 0.001}, {"gain": 3.0}, {"width": 128}, {"batch": 256}])
+def test_09_no_other_knob_cures_it(cure):
+    with pytest.raises(Mistake, match="'frozen' with .* (is still wrong|diverges)"):
+        check("one_knob", lambda: {"fades": ..., "explodes": ..., "frozen": cure})
+
+
+def test_09_with_30_layers_a_spiral_is_lost_and_a_skip_past_a_small_branch_brings_it_back():
+    spirals = {"data": "spirals", "depth": 30, "lr": 0.03}
+    for seed in range(3):
+        assert Run(**spirals, seed=seed).advance(300).errors[-1][1] > 0.25
+        assert Run(**spirals, skip=True, branch_scale=0.18, seed=seed).advance(300).errors[-1][1] < 0.1

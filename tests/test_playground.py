@@ -103,7 +103,7 @@ def test_the_update_is_by_how_much_a_step_moved_the_weights():
     for _ in range(3):
         before = [weight.detach().clone() for weight in weights]
         run.advance()
-        moved = [((weight - old).norm() / weight.norm()).item() for weight, old in zip(weights, before)]
+        moved = [((weight - old).norm() / old.norm()).item() for weight, old in zip(weights, before)]
         np.testing.assert_allclose(run.look().update, moved, rtol=1e-4)
 
 
