@@ -60,7 +60,7 @@ class Seen:
     step: steps done. loss: mean losses, and steps: where they end. errors: rows of step, train error and test error. profile: of
     the network on PROBE training examples. update: how far the last step moved each hidden layer's weights, as a share of their
     size before it (at step 0: how far the first one would). answers: where the errors were last measured, to the test digits, shares of the
-    ten answers in a row for each digit; of the spirals, the likelihood of class 0 at the points of Plane.grid.
+    ten answers in a row for each digit; of the spirals, the likelihood of class 0 at the points of Plane.grid. line: of the Run.
     """
 
     step: int
@@ -70,6 +70,7 @@ class Seen:
     profile: Profile
     update: np.ndarray
     answers: np.ndarray
+    line: str
 
 
 class Run:
@@ -81,15 +82,31 @@ class Run:
     """
 
     def __init__(self, *, seed=0, **settings):
-        network = OWN | settings
+        self.seed, self.settings = seed, OWN | settings
+        network = {**self.settings}
         data, lr, batch = (network.pop(name) for name in ("data", "lr", "batch"))
         self.data = DATA[choice("data", data, tuple(DATA))]()
         self.net = build(**network, inputs=self.data.x.shape[1], classes=int(self.data.y.max()) + 1, seed=seed)
         self.weights = [layer.weight for layer in self.net.modules() if isinstance(layer, Linear)][:-1]
         self.trainer = Trainer(self.net, self.data, lr=lr, batch=batch, seed=seed)
-        self.step, self.every = 0, 1
+        self.step, self.every, self.turned = 0, 1, False  # turned: whether lr or batch were changed on the way
         self.fresh, self.loss, self.errors = [], [], []
         self.measure()
+
+    @property
+    def line(self):
+        """The line of code that makes a playground with this run: what differs from the settings that one has by itself."""
+        own, now = {**OWN, "seed": 0}, {**self.settings, "seed": self.seed}
+        line = f"Playground({', '.join(f'{name}={value!r}' for name, value in now.items() if value != own[name])})"
+        return line + ("  # lr or batch were changed on the way" if self.turned else "")
+
+    def turn(self, lr, batch):
+        """Goes on with this learning rate and batch size. Returns the names of what has changed."""
+        changed = {name: value for name, value in (("lr", lr), ("batch", batch)) if value != self.settings[name]}
+        self.trainer.lr, self.trainer.batch = torch.tensor(lr), batch
+        self.settings.update(changed)
+        self.turned = self.turned or bool(changed and self.step)
+        return [*changed]
 
     @property
     def diverged(self):
@@ -138,7 +155,7 @@ class Run:
         with np.errstate(all="ignore"):
             update = moved / before
         steps = self.every * np.arange(1, len(self.loss) + 1)
-        return Seen(self.step, steps, np.array(self.loss), np.array(self.errors), seen, update, self.answers)
+        return Seen(self.step, steps, np.array(self.loss), np.array(self.errors), seen, update, self.answers, self.line)
 
 
 def alone(method):
@@ -163,7 +180,7 @@ class Playground(Sliders):
     seconds, and goes on when one does again. Raises ValueError on a setting that is not allowed.
     """
 
-    going, worker, clock = False, None, None  # so from the first moment on, for `close` is called where a setting was not allowed, too
+    going, worker, clock, run = False, None, None, None  # so from the first moment on, for `close` is called where a setting was not allowed, too
 
     def __init__(self, *, seed=0, **settings):
         for name in settings:
@@ -172,7 +189,8 @@ class Playground(Sliders):
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         self.hand = threading.RLock()
         self.watched, self.credit = 0.0, 0  # when the page last gave a sign; how many pictures it may be sent until the next
-        self.kept, self.note, self.turned = [], "", False  # turned: whether lr or batch were changed on the way
+        self.kept, self.note = [], ""
+        self.wanted = None  # what is to be said of another network, from when it is asked for until it is made
         self.toggle = button("start", self.press, "Trains, or pauses")
         buttons = [
             self.toggle,
@@ -213,16 +231,13 @@ class Playground(Sliders):
     def pause(self):
         """Ends training after the step that is under way."""
         self.rest()
-        self.seen = self.run.look()
-        self.show()
+        self.present(self.run)
 
     @alone
     def step(self, count=1):
         """Pauses, and trains `count` steps, 1 to 100000. Returns the playground."""
         self.rest()
-        self.run.advance(count)
-        self.note, self.seen = "", self.run.look()
-        self.show()
+        self.present(self.run.advance(count), "")
         return self
 
     @alone
@@ -238,14 +253,14 @@ class Playground(Sliders):
     @alone
     def keep(self):
         """Pins the present run's curves."""
-        self.kept = [*self.kept, (self.line, self.seen)][-KEPT:]
-        self.show()
+        self.kept = [*self.kept, self.seen][-KEPT:]
+        self.redraw()
 
     @alone
     def forget(self):
         """Takes the pinned curves away."""
         self.kept = []
-        self.show()
+        self.redraw()
 
     def close(self):
         """Ends training and takes the playground off the page."""
@@ -257,11 +272,8 @@ class Playground(Sliders):
 
     @property
     def line(self):
-        """The line of code that makes this playground: what differs from the settings that it has by itself."""
-        own = {**OWN, "seed": 0}
-        now = {**self.state, "seed": self.seed}
-        line = f"Playground({', '.join(f'{name}={value!r}' for name, value in now.items() if value != own[name])})"
-        return line + ("  # lr or batch were changed on the way" if self.turned else "")
+        """The line of code that makes this playground, as it stands."""
+        return self.run.line
 
     # --- training -------------------------------------------------------------------------------------------------------------
 
@@ -273,15 +285,30 @@ class Playground(Sliders):
         self.begin()
 
     def begin(self, note=""):
-        """A new network, as the knobs stand; if one was training, it trains."""
-        going = self.going
-        self.halt()
-        self.run = Run(**self.state, seed=self.seed)
-        self.note, self.seen, self.turned = note, self.run.look(), False
-        self.show()
-        if going:
-            self.going = True
-            self.work_on()
+        """A new network, as the knobs stand. If one is training, its thread makes it, so that what the reader does next, a pause
+        above all, does not wait for it; and it trains."""
+        self.wanted = note
+        if not self.going:
+            with self.hand:
+                self.halt()
+                self.renew()
+
+    def renew(self):
+        """Makes the network that is asked for, and shows it."""
+        note, self.wanted = self.wanted, None
+        self.present(Run(**self.state, seed=self.seed), note)
+
+    def present(self, run, note=None):
+        """Shows the present moment of a run, with a new note. While the thread lives, nobody else calls this."""
+        self.seen, self.run = run.look(), run
+        self.note = self.note if note is None else note
+        run.turn(*(self.state[name] for name in WHILE_TRAINING))  # they may have changed since the run was begun
+        self.picture(**run.settings)
+
+    def redraw(self):
+        """Shows what has changed beside the run; the thread, if there is one, will do so anyway."""
+        if not self.going:
+            self.picture(**self.run.settings)
 
     def work_on(self):
         self.watched, self.credit = time.monotonic(), CREDIT
@@ -293,17 +320,17 @@ class Playground(Sliders):
         due = 0.0
         try:
             while self.going and time.monotonic() - self.watched < PATIENCE:
-                self.run.advance()
                 begin = time.monotonic()
-                if begin > due and self.credit and self.hand.acquire(blocking=False):  # whoever holds it may wait for this thread
-                    try:
-                        self.seen, self.credit = self.run.look(), self.credit - 1
-                        self.show()
-                    finally:
-                        self.hand.release()
+                if self.wanted is not None:
+                    self.renew()
+                elif begin > due and self.credit:
+                    self.credit -= 1
+                    self.present(self.run)
                     due = begin + max(PERIOD, 2 * (time.monotonic() - begin))
-                if self.run.diverged:
-                    self.going = False
+                else:
+                    self.run.advance()
+                    if self.run.diverged and self.wanted is None:
+                        self.going = False
         except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
             self.going, self.note = False, f"Training stopped with {type(failure).__name__}: {failure}"
 
@@ -318,6 +345,8 @@ class Playground(Sliders):
         self.going = False
         self.toggle.description, self.clock.playing = "start", False
         self.halt()
+        if self.wanted is not None:
+            self.renew()
 
     @alone
     def tick(self, change=None):
@@ -331,47 +360,47 @@ class Playground(Sliders):
 
     # --- the picture ----------------------------------------------------------------------------------------------------------
 
-    @alone
     def show(self, change=None):
-        """Draws the present moment. change: what a knob tells of its move."""
+        """Follows the knobs."""
         if self.quiet:
             return
-        if change is None:
-            super().show()
-            lines = [self.line, *(line for line, _ in self.kept)]
-            named = "".join(f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(names(len(self.kept)), lines))
-            if self.code.value != named:  # left alone, so that it can be marked and copied
-                self.code.value = named
-        elif (name := change.owner.description) in WHILE_TRAINING:
-            setattr(self.run.trainer, name, torch.tensor(change.new) if name == "lr" else change.new)
-            self.note, self.turned = f"{name} is {change.new:g} from step {self.run.step} on.", True
-            self.show()
-        else:
-            self.begin(f"Another {name} is another network: step 0.")
+        others = [name for name, value in self.state.items() if value != self.run.settings[name] and name not in WHILE_TRAINING]
+        if others:
+            return self.begin(f"Another {' and '.join(others)} is another network: step 0.")
+        if changed := self.run.turn(*(self.state[name] for name in WHILE_TRAINING)):
+            self.note = " ".join(f"{name} is {self.state[name]:g} from step {self.run.step} on." for name in changed)
+        self.redraw()
+
+    def picture(self, **state):
+        super().picture(**state)
+        lines = [self.line, *(one.line for one in self.kept)]
+        named = "".join(f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(names(len(self.kept)), lines))
+        if self.code.value != named:  # left alone, so that it can be marked and copied
+            self.code.value = named
 
     def marks(self, **state):
         return network_marks(**state)
 
     def draw(self, **state):
-        shape = state["data"], len(self.kept)
+        runs = [self.seen, *self.kept]  # as they are now: the thread and the reader's hand may bring others meanwhile
+        now, shape = runs[0], (state["data"], len(runs) - 1)
         if shape != self.shape:
             self.live, self.shape = Live(*panels(*shape), columns=3), shape
         loss, errors, answers, spread, gradient, update = self.live.drawings
-        runs = [self.seen, *(seen for _, seen in self.kept)]
         end = next(end for end in ENDS if end >= max(one.step for one in runs))
         loss.limits = (0, end), None if any(len(one.loss) for one in runs) else (0.1, 10)
         errors.limits = (0, end), (0, 1)
         loss.update(*((one.steps, one.loss) for one in runs))
         errors.update(*((one.errors[:, 0], one.errors[:, kind]) for kind in (1, 2) for one in runs))
         seen = [
-            answers.update(self.seen.answers),
+            answers.update(now.answers),
             spread.update(*(one.profile.std for one in runs)),
             gradient.update(*(one.profile.gradient for one in runs)),
             update.update(*(one.update for one in runs), limit=("", 1e-3)),
         ]
         head = "<tr><td></td><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
-        rows = "".join(map(row, names(len(self.kept)), runs))
-        return f"<table>{head}{rows}</table>", f"{self.note} {words(self.seen)}".strip(), *seen
+        rows = "".join(map(row, names(len(runs) - 1), runs))
+        return f"<table>{head}{rows}</table>", f"{self.note} {words(now)}".strip(), *seen
 
     def _repr_mimebundle_(self, **kwargs):
         """Where a cell is run again, what it showed before is closed."""

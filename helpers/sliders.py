@@ -184,17 +184,20 @@ class Sliders(widgets.VBox):
     quiet = False
 
     def show(self, change=None):
-        """Draws the present settings."""
-        if self.quiet:
-            return
+        """Follows the controls."""
+        if not self.quiet:
+            self.picture(**self.state)
+
+    def picture(self, **state):
+        """Draws these settings."""
         with DRAWING, np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
-            table, said, *more = self.draw(**self.state)
+            table, said, *more = self.draw(**state)
             self.png = self.live.png()
         self.alt = " ".join([said, *more])
         figure = img(self.png, self.alt, f'onload="{ACCESS}"')
         caption = f"<figcaption>{table}<p>{html.escape(said)}</p></figcaption>"
         self.page.value = f"<figure>{figure}{caption}</figure>"
-        self.style.value = STYLE + "".join(self.mark(*mark) for mark in self.marks(**self.state))
+        self.style.value = STYLE + "".join(self.mark(*mark) for mark in self.marks(**state))
 
     def marks(self, **state):
         """The marks below sliders at the present settings: name of the control, value, text."""

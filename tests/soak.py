@@ -1,7 +1,8 @@
 """Ten minutes of a restless reader in a real browser: python tests/soak.py [--minutes 10] [--seed 0]
 
 Turns the playground's knobs at random while it trains, pauses now and then, and reports how soon a pause is answered, how the
-kernel's memory grew, and what went wrong, if anything did. Exits with 1 if something broke.
+kernel's memory grew, and what went wrong, if anything did. Exits with 1 if something broke, if a pause took longer than PAUSE
+seconds, or if memory grew by more than GROWTH MB; it is counted from when the largest network has trained once.
 """
 
 import argparse
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import nbformat
 from browser import lab
-from browser.test_playground import PYTHON, turn
+from browser.test_playground import PYTHON, button, knob, turn
 
+PAUSE, GROWTH = 0.2, 50
 COUNT = """import gc
 import threading
 
@@ -52,6 +54,16 @@ def pause(page, explorer):
     return page.evaluate("window.answer")
 
 
+def largest(page, explorer):
+    """Trains the largest network for a while, and keeps as many of its runs as are kept."""
+    for name in ("depth", "width", "batch", "norm"):
+        knob(explorer, name).press("End")
+    for name in ("start", "keep this run", "keep this run", "keep this run"):
+        button(explorer, name).click()
+        page.wait_for_timeout(3000)
+    pause(page, explorer)
+
+
 def soak(minutes, seed):
     """Lines of what went wrong, the seconds that pauses took, and the kernel's memory now and then."""
     wrong, pauses, memory, chance = [], [], [], random.Random(seed)
@@ -66,14 +78,17 @@ def soak(minutes, seed):
             page.on("pageerror", lambda error: wrong.append(f"page: {error}"))
             lab.open_notebook(page, url, "soak.ipynb")
             lab.run_all(page)
-            explorer, until, moves = page.locator(".explorer"), time.monotonic() + 60 * minutes, 0
+            explorer, moves = page.locator(".explorer"), 0
+            largest(page, explorer)
+            memory.append(count(page)[1])
+            until = time.monotonic() + 60 * minutes
             while time.monotonic() < until:
                 turn(chance, explorer)
                 page.wait_for_timeout(chance.randint(20, 400))
                 moves += 1
                 if moves % 5 == 0 and (took := pause(page, explorer)) is not None:
                     pauses.append(took)
-                if moves % 50 == 1:
+                if moves % 50 == 0:
                     memory.append(count(page)[1])
             pause(page, explorer)
             page.wait_for_timeout(1000)
@@ -83,6 +98,8 @@ def soak(minutes, seed):
             wrong += page.locator(kinds).all_inner_texts()
             wrong += [f"{threads} threads are left"] * (threads > 0)
             wrong += ["a pause that was not answered"] * pauses.count(-1)
+            wrong += [f"a pause that took {took:.2f} s" for took in pauses if took > PAUSE]
+            wrong += [f"memory grew by {max(memory) - memory[0]} MB"] * (max(memory) - memory[0] > GROWTH)
             log = (private / "log").read_text(encoding="utf-8")  # before the server goes, which complains of its own end
             page.close()
         wrong += [line for line in log.splitlines() if "restart" in line or "Traceback" in line or "Error" in line]

@@ -46,6 +46,13 @@ def train(made, steps=5, patience=30):
         time.sleep(0.01)
 
 
+def wait_until(condition, patience=30):
+    until = time.monotonic() + patience
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert condition()
+
+
 # --- what trains in it --------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +220,7 @@ def test_kept_runs_stay_beside_the_next_ones_at_most_three(small):
         small.controls["depth"].value = k + 1
         small.step(2)
         small.keep()
-    assert [line for line, _ in small.kept] == [f"Playground(depth={k}, width=8)" for k in (3, 4, 5)]
+    assert [seen.line for seen in small.kept] == [f"Playground(depth={k}, width=8)" for k in (3, 4, 5)]
     small.controls["data"].value = "spirals"
     assert len(small.live.drawings[0].lines) == 4 and "<th>3</th>" in small.page.value
     assert small.live.drawings[3].lines[3].get_xdata().tolist() == [1, 2, 3, 4, 5]
@@ -271,12 +278,44 @@ def test_training_gives_the_curve_of_its_steps(small):
 def test_a_knob_turned_in_training_trains_the_new_network(small):
     small.start()
     train(small)
+    for turn in (lambda: setattr(small.controls["depth"], "value", 5), lambda: small.preset("saved by He"), small.reset):
+        old = small.run
+        turn()
+        wait_until(lambda old=old: small.run is not old)
+        train(small)
+        assert small.going and small.run.step >= 5 and len(threads()) == 1 and small.run.settings == small.state
+    small.pause()
+    assert small.run.loss == Run(**small.state).advance(small.run.step).loss
+
+
+def test_a_knob_turned_while_a_network_is_made_is_answered_at_once(small, monkeypatch):
+    asked, ready = threading.Event(), threading.Event()
+
+    def slow(**settings):
+        asked.set()
+        assert ready.wait(30)
+        return Run(**settings)
+
+    small.start()
+    train(small)
+    monkeypatch.setattr(playground, "Run", slow)
     small.controls["depth"].value = 5
-    assert small.going and len(threads()) == 1 and len(small.run.weights) == 5
-    train(small)
-    small.preset("saved by He")
-    train(small)
-    assert small.run.step >= 5 and len(threads()) == 1
+    assert asked.wait(30)
+    small.controls["lr"].value, small.controls["depth"].value = 0.1, 4  # while the one of five layers is being made
+    pausing = threading.Thread(target=small.press)
+    pausing.start()
+    wait_until(lambda: small.toggle.description == "start")
+    assert len(small.run.weights) == 3, "the button has answered, and no network is made yet"
+    ready.set()
+    pausing.join()
+    assert small.run.settings == small.state == OWN | {"depth": 4, "width": 8, "lr": 0.1} and small.run.step == 0
+    assert small.run.trainer.lr == torch.tensor(0.1) and "Another depth is another network" in small.alt
+
+
+def test_several_knobs_may_be_turned_in_one_go(small):
+    small.set(depth=2, gain=1.0)
+    assert len(small.run.weights) == 2 and "Another depth and gain is another network" in small.alt
+    assert small.line == "Playground(depth=2, width=8, gain=1.0)"
 
 
 def test_one_step_pauses(small):
