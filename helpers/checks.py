@@ -7,7 +7,7 @@ import copy
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -116,21 +116,6 @@ def plain(part):
     return [list(part.shape), part.flatten().tolist()]
 
 
-def unplain(part):
-    """The other way round. Raises Mistake if `plain` cannot have made it."""
-    if part == "...":
-        return ...
-    if isinstance(part, dict):
-        return {key: ... if one == "..." else one for key, one in part.items()}
-    if isinstance(part, str):
-        return part
-    try:
-        shape, numbers = part
-        return torch.tensor(numbers, dtype=torch.double).reshape(shape) if shape else float(*numbers)
-    except (TypeError, ValueError, RuntimeError):
-        raise Mistake("what was handed in is neither a number nor a tensor") from None
-
-
 def unanswered(given):
     """Whether an answer still has the exercise's dots."""
     found = [one for parts in given for one in parts.values()]
@@ -144,18 +129,24 @@ def judge(exercise, name, instances, given):
         for parts, instance in zip(given, instances, strict=True):
             exercise.accept(parts, *instance)
         return
-    if exercise.measure:
-        look, measure = exercise.look, exercise.measure
-        given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
-        exercise = replace(exercise, look=lambda function, *instance: measure(look(function, *instance), *instance))
-    agree = partial(same_parts, tolerance=exercise.tolerance)
-    wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
-    if len(given) == len(wanted) and all(map(agree, given, wanted)):
+    measure = exercise.measure or (lambda parts, *instance: parts)
+    given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
+
+    def found(function):
+        return [measure(exercise.look(function, *instance), *instance) for instance in instances]
+
+    def alike(part, others):
+        return all(one.get(part) is not None and same(mine.get(part), one[part], exercise.tolerance) for mine, one in zip(given, others))
+
+    wanted, agree = found(exercise.answer), partial(same_parts, tolerance=exercise.tolerance)
+    if all(map(agree, given, wanted)):
         return
-    for message, mistake in exercise.mistakes.items():
-        if all(map(agree, given, [exercise.look(mistake, *instance) for instance in instances])):
-            raise Mistake(message)
-    raise Mistake(part_of_a_mistake(exercise, instances, given, wanted) or difference(exercise, name, instances, given, wanted))
+    mistakes = {message: found(mistake) for message, mistake in exercise.mistakes.items()}
+    likely = [message for message, wrong in mistakes.items() if all(map(agree, given, wrong))]
+    for part in wanted[0]:  # of several mistakes at once, one that explains a wrong part
+        if not alike(part, wanted):
+            likely += [message for message, wrong in mistakes.items() if alike(part, wrong)]
+    raise Mistake(likely[0] if likely else difference(exercise, name, instances, given, wanted))
 
 
 def looked_at(exercise, name, answer, instance):
@@ -171,18 +162,6 @@ def looked_at(exercise, name, answer, instance):
     if all(one is None for one in parts.values()):
         raise Mistake(f"{name} returned nothing: is a return missing?")
     return parts
-
-
-def part_of_a_mistake(exercise, instances, given, wanted):
-    """Of several mistakes at once, one that explains a wrong part; None if none does."""
-    for part in wanted[0]:
-        if all(same(mine.get(part), right[part], exercise.tolerance) for mine, right in zip(given, wanted)):
-            continue
-        for message, mistake in exercise.mistakes.items():
-            wrong = [exercise.look(mistake, *instance).get(part) for instance in instances]
-            if all(one is not None and same(mine.get(part), one, exercise.tolerance) for mine, one in zip(given, wrong)):
-                return message
-    return None
 
 
 def difference(exercise, name, instances, given, wanted):
@@ -250,6 +229,7 @@ def do_nothing_with(*, negative=-1.0, back=-1.0):
 
 
 def look_at_do_nothing(function, x):
+    """What comes out of the two layers for x, (examples, width)."""
     parts = named(function(x.shape[1]), "first", "second")
     first, second = parts.values() if len(parts) == 2 else (..., ...)
     if first is ...:
@@ -343,6 +323,7 @@ def fold_with(
 
 
 def look_at_fold(function, *instance):
+    """The new weight and bias, by name."""
     return named(function(*instance), "the new weight", "the new bias")
 
 
@@ -372,6 +353,7 @@ def backward_with(*, mask=lambda z, after: z > 0, transposed=True, first_mask=Fa
 
 
 def look_at_backward(function, gradient, z, weights):
+    """The gradients at all of z, by name."""
     names = [f"the gradient at z[{k}]" for k in range(len(z))]
     return named(function(gradient, z, weights), *names)
 
@@ -478,7 +460,10 @@ def noisy(generator):
 
 # --- 09: three networks, one knob each -----------------------------------------------------------------------------------------
 
-SICK = {"fades": {"depth": 20, "gain": 0.8}, "explodes": {"depth": 50, "skip": True}, "frozen": {"depth": 56, "norm": "batch"}}
+SICK = {
+    "fades": {"depth": 20, "activation": "tanh", "gain": 0.5}, "explodes": {"depth": 50, "skip": True},
+    "stuck": {"depth": 40, "norm": "layer"},
+}  # fmt: skip
 KNOBS = ("width", "gain", "norm", "skip", "branch_scale", "lr", "batch")
 
 
@@ -511,7 +496,7 @@ def look_at_one_knob(function):
 
 EXERCISES = {
     "one_knob": Exercise(
-        answer=lambda: {"fades": {"gain": 1.41}, "explodes": {"norm": "batch"}, "frozen": {"skip": True}},
+        answer=lambda: {"fades": {"gain": 1.0}, "explodes": {"norm": "batch"}, "stuck": {"skip": True}},
         instances=lambda generator: [()],
         mistakes={},
         praise="Three networks, three illnesses, and one knob each.",

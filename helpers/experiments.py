@@ -149,14 +149,19 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
     unfinished = Path(out) / f"{name}.part"
     if again:
         shutil.rmtree(unfinished, ignore_errors=True)
-    results = Unfinished(unfinished, config)
-    waiting = [k for k in range(len(cells)) if k not in results]
+    unfinished.mkdir(parents=True, exist_ok=True)
+    begun, text = unfinished / "config.json", json.dumps(config)
+    if begun.exists() and begun.read_text(encoding="utf-8") != text:
+        raise ValueError(f"{unfinished} was begun with other settings: finish it with those, or begin anew with --again")
+    begun.write_text(text, encoding="utf-8")
+    paths = [unfinished / f"{k}.npz" for k in range(len(cells))]
+    waiting = [k for k, path in enumerate(paths) if finished(path) is None]
     common = {"seeds": seeds} if stacked else {}
     with (
         tqdm(total=len(cells), initial=len(cells) - len(waiting), desc=name, unit="run", disable="TQDM_DISABLE" in os.environ) as bar,
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,
     ):
-        jobs = [pool.submit(run, name, cells[k], common, device, results.path(k)) for k in waiting]
+        jobs = [pool.submit(run, name, cells[k], common, device, paths[k]) for k in waiting]
         try:
             for job in futures.as_completed(jobs):
                 job.result()
@@ -165,7 +170,8 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     shape = [len(values) for values in axes.values()]
-    columns = {key: np.stack([results[k][key] for k in range(len(cells))]) for key in results[0]}
+    results = [finished(path) for path in paths]
+    columns = {key: np.stack([one[key] for one in results]) for key in results[0]}
     columns = {key: column.reshape(*shape, *column.shape[1:]) for key, column in columns.items()}
     config |= {"date": date.today().isoformat(), "machine": f"{platform.machine()}, {os.cpu_count()} cores", "device": device}
     config |= {"python": platform.python_version(), "numpy": np.__version__, "cpu_seconds": round(float(columns["seconds"].sum()))}
@@ -173,33 +179,17 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
     shutil.rmtree(unfinished)
 
 
-class Unfinished:
-    """The runs of a record that are done, each a file in `folder`, which also holds what they were begun with."""
-
-    def __init__(self, folder, config):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        begun = folder / "config.json"
-        if begun.exists() and json.loads(begun.read_text(encoding="utf-8")) != json.loads(json.dumps(config)):
-            raise ValueError(f"{folder} was begun with other settings: finish it with those, or begin anew with --again")
-        begun.write_text(json.dumps(config), encoding="utf-8")
-
-    def path(self, k):
-        return self.folder / f"{k}.npz"
-
-    def __contains__(self, k):
-        try:
-            self[k]
-        except (OSError, ValueError, EOFError, BadZipFile):  # not there, or cut off in the middle
-            return False
-        return True
-
-    def __getitem__(self, k):
-        with np.load(self.path(k), allow_pickle=False) as arrays:
+def finished(path):
+    """The arrays of a run that is done; None where it is not there, or was cut off in the middle."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
+    except (OSError, ValueError, EOFError, BadZipFile):
+        return None
 
 
 def main(arguments=None):
+    """The command line: see `--help`. What goes wrong is said in one line."""
     parser = argparse.ArgumentParser(prog="python -m helpers.experiments", description=__doc__)
     parser.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on (default 5)")
@@ -221,6 +211,8 @@ def main(arguments=None):
         sys.exit(f"\nstopped; what is finished is kept in {path.with_suffix('.part')}, and the same command goes on from there")
     except ValueError as mistake:
         sys.exit(f"{mistake}")
+    except OSError as failure:
+        sys.exit(f"{failure}; what is finished is kept in {path.with_suffix('.part')}, and the same command goes on from there")
     print(f"{path} is recorded")
 
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 
@@ -11,10 +10,10 @@ from .datasets import digits, recorded
 from .figures import Curves, Lines, Map, Spread, Surface, Values, new_figure
 from .networks import BatchNorm, LayerNorm, Linear, batch_norm, build
 from .signals import DTYPES, profile
-from .sliders import EXAMPLES, SLIDERS, Sliders, network_marks, two_panels
+from .sliders import CRITICAL, EXAMPLES, SLIDERS, Sliders, button, table, two_panels
 from .training import fit
 
-UNIT_GAIN = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0, "sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
+UNIT_GAIN = CRITICAL | {"sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
 MATRICES = ("random", "symmetric", "orthogonal")
 
 
@@ -67,9 +66,6 @@ class Explorer(Sliders):
                 layer.gamma.data.fill_(gamma), layer.beta.data.fill_(beta)
         return profile(net, self.x[:batch], None if self.y is None else self.y[:batch], dtype=dtype)
 
-    def marks(self, **state):
-        return network_marks(**state)
-
 
 class ProductExplorer(Sliders):
     """A gradient as a product of one factor a layer, without and with "+ x", beside the gradient of a real network of that depth.
@@ -98,9 +94,8 @@ class ProductExplorer(Sliders):
         said = "Plain: " + left.update(abs(factor) ** back, gradients[0], limit=least)
         law = ("√(1+F′²)", (1 + factor**2) ** (back / 2)) if activation in ("relu", "linear") else None
         said += " With a skip: " + right.update((1 + factor) ** back, gradients[1], law=law, limit=least)
-        rows = {"product": (factor**depth, (1 + factor) ** depth), "real network": [gradient[0] for gradient in gradients]}
-        cells = "".join(f"<tr><th>{name}</th><td>{plain:.2g}</td><td>{skip:.2g}</td></tr>" for name, (plain, skip) in rows.items())
-        return f"<table><tr><th>at layer 0</th><th>plain</th><th>with skip</th></tr>{cells}</table>", said
+        rows = ("product", factor**depth, (1 + factor) ** depth), ("real network", *(gradient[0] for gradient in gradients))
+        return table(("at layer 0", "plain", "with skip"), rows, ".2g"), said
 
     def gradient(self, skip, factor, depth, activation):
         """The real network's gradients after each of the steps 0 to depth, as shares of the last."""
@@ -142,9 +137,8 @@ class RecurrentExplorer(Sliders):
         own, same = self.live.drawings
         said = "A new matrix in each step: " + own.update(gradients[0], law=("gain a step", gain**back))
         said += " The same matrix: " + same.update(gradients[1], law=("spectral radius a step", radius**back))
-        rows = {"law, a step": (gain, radius), "gradient at step 0": [gradient[0] for gradient in gradients]}
-        cells = "".join(f"<tr><th>{name}</th><td>{own:.3g}</td><td>{same:.3g}</td></tr>" for name, (own, same) in rows.items())
-        return f"<table><tr><td></td><th>new</th><th>same</th></tr>{cells}</table>", said
+        rows = ("law, a step", gain, radius), ("gradient at step 0", *(gradient[0] for gradient in gradients))
+        return table(("", "new", "same"), rows, ".3g"), said
 
     def marks(self, matrix, **_):
         """The gain at which the spectral radius is 1."""
@@ -191,18 +185,14 @@ class AveragesExplorer(Sliders):
         steps, (variance, mean), (own_variance, own_mean) = np.arange(batches + 1), zip(*running), zip(*own) if own else ((), ())
         moments.update((steps, variance), (steps, mean), (steps[1:], own_variance), (steps[1:], own_mean))
         shown.update(density(output), density(alone))
-        rows = {
-            "running averages": (mean[-1], variance[-1]),
-            "all training digits": (self.z.mean(), self.z.var()),
-            "output": (output.mean(), output.var()),
-        }
-        cells = "".join(f"<tr><th>{name}</th><td>{m:.3f}</td><td>{v:.3f}</td></tr>" for name, (m, v) in rows.items())
+        rows = ("running averages", mean[-1], variance[-1]), ("all training digits", self.z.mean(), self.z.var())
+        rows += (("output", output.mean(), output.var()),)
         said = (
             f"After {batches} batches of {batch} the running mean is {mean[-1]:.2f} (of all training digits {self.z.mean():.2f}), "
             f"the running variance {variance[-1]:.2f} ({self.z.var():.2f}). In {mode} mode the output for the test digits has "
             f"mean {output.mean():.2f} and variance {output.var():.2f}."
         )
-        return f"<table><tr><td></td><th>mean</th><th>variance</th></tr>{cells}</table>", said
+        return table(("", "mean", "variance"), rows, ".3f"), said
 
 
 class MapExplorer(Sliders):
@@ -239,10 +229,9 @@ class MapExplorer(Sliders):
             errors[name] = np.where(alive, one.train_error[:epoch, *cell], np.nan)
         curves.update(*((np.arange(1, epoch + 1), error) for error in errors.values()))
         last = {name: "diverged" if np.isnan(error[-1]) else f"{error[-1]:.0%}" for name, error in errors.items()}
-        rows = "".join(f"<tr><th>{name}</th><td>{error}</td></tr>" for name, error in last.items())
-        table = f"<table><tr><th>norm</th><th>train error</th></tr>{rows}</table>"
         ends = ", ".join(f"{name} {error}" for name, error in last.items())
-        return table, f"norm {norm}, epoch {epoch}: {said} Train error at learning rate {lr:.2g}, gain {gain:.2g}: {ends}."
+        told = f"norm {norm}, epoch {epoch}: {said} Train error at learning rate {lr:.2g}, gain {gain:.2g}: {ends}."
+        return table(("norm", "train error"), last.items()), told
 
 
 class DepthExplorer(Sliders):
@@ -269,9 +258,8 @@ class DepthExplorer(Sliders):
             Lines, title="The chosen depth", xlabel="epoch", ylabel="error", labels=("train", "test", "train, now"),
             xlim=(1, epochs), ylim=(-0.05, 1),  # room for a line at 0
         )
-        button = widgets.Button(description="train this depth now", tooltip="Trains a network of this depth, from a new seed")
-        button.on_click(lambda _: self.train(**self.state))
-        super().__init__(*two_panels(left, right), {"depth": depth, "skip": skip}, {"depth": self.depths}, [button])
+        now = button("train this depth now", lambda: self.train(**self.state), "Trains a network of this depth, from a new seed")
+        super().__init__(*two_panels(left, right), {"depth": depth, "skip": skip}, {"depth": self.depths}, [now])
 
     def draw(self, depth, skip=False):
         left, right = self.live.drawings
@@ -288,8 +276,7 @@ class DepthExplorer(Sliders):
         kind = "with skips" if skip else "without skips"
         said = f"{depth} layers {kind}: after {len(epochs)} epochs train error {last[0][at].mean():.1%}, test error {last[1][at].mean():.1%}"
         said += f" (means of {train.shape[2]} seeds)." + (f" Now, after epoch {len(trained)}: {trained[-1]:.1%}." if now else "")
-        rows = "".join(f"<tr><th>{name}</th><td>{error[at].mean():.1%}</td></tr>" for name, error in zip(("train", "test"), last))
-        return f"<table><tr><td></td><th>error</th></tr>{rows}</table>", said
+        return table(("", "error"), ((name, error[at].mean()) for name, error in zip(("train", "test"), last)), ".1%"), said
 
     def train(self, depth, skip=False):
         """Trains a network of this depth as the recorded ones were, and draws after every epoch."""
@@ -321,10 +308,8 @@ class SurfaceExplorer(Sliders):
 
     def draw(self, turn, tilt):
         said = [drawing.update(turn, tilt) for drawing in self.live.drawings]
-        rows = "".join(
-            f"<tr><th>{one.title}</th><td>{one.numbers[0]:.2g}</td><td>{one.minima}</td></tr>" for one in self.live.drawings
-        )
-        return f"<table><tr><td></td><th>loss, middle</th><th>minima</th></tr>{rows}</table>", " ".join(said)
+        rows = ((one.title, one.numbers[0], one.minima) for one in self.live.drawings)
+        return table(("", "loss, middle", "minima"), rows, ".2g"), " ".join(said)
 
 
 def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="pre", **_):
@@ -363,15 +348,13 @@ def density(values):
 
 def numbers(seen, activation):
     """A small table of the first, the middle and the last layer."""
-    rows = sorted({0, (seen.depth - 1) // 2, seen.depth - 1})
     name, stuck = ("dead", seen.dead) if activation in ("relu", "linear") else ("saturated", seen.saturated)
     columns = {"mean": seen.mean, "std": seen.std}
     if seen.gradient is not None:
         columns = {"spread": seen.stream_std, "gradient": seen.gradient}
-    head = "".join(f"<th>{column}</th>" for column in ("layer", *columns, name, "NaN, inf"))
-    cells = (
-        f"<tr><td>{row + 1}</td>{''.join(f'<td>{column[row]:.3g}</td>' for column in columns.values())}"
-        f"<td>{'–' if seen.nonfinite[row] == 1 else f'{stuck[row]:.0%}'}</td><td>{seen.nonfinite[row]:.0%}</td></tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{''.join(cells)}</table>"
+    rows = (
+        (k + 1, *(f"{column[k]:.3g}" for column in columns.values()),
+         "–" if seen.nonfinite[k] == 1 else f"{stuck[k]:.0%}", f"{seen.nonfinite[k]:.0%}")
+        for k in sorted({0, (seen.depth - 1) // 2, seen.depth - 1})
+    )  # fmt: skip
+    return table(("layer", *columns, name, "NaN, inf"), rows)

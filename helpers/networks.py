@@ -47,8 +47,6 @@ class Linear(nn.Module):
             return torch.addmm(self.bias, x, self.weight)  # the same in one call, a little quicker
         return (x @ self.weight).add_(self.bias[..., None, :])  # in place: no second matrix to fetch
 
-    def extra_repr(self):
-        return f"{self.fan_in}, {self.fan_out}" + _stack_note(self.stack)
 
 
 def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
@@ -89,7 +87,21 @@ def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
     return gamma[..., None, :] / std * through, grad_gamma, grad_beta
 
 
-class BatchNorm(nn.Module):
+class _Norm(nn.Module):
+    """What both norms share: gamma and beta, (*stack, width), learned; half precision is normalized in float32, as torch.nn's."""
+
+    def __init__(self, width, *, eps=1e-5, stack=()):
+        super().__init__()
+        self.width, self.eps, self.stack = integer("width", width, 1, 2**31), number("eps", eps, 0), torch.Size(stack)
+        self.gamma, self.beta = nn.Parameter(torch.ones(*stack, width)), nn.Parameter(torch.zeros(*stack, width))
+
+    def forward(self, x):
+        _fits(x, self.width, self.stack, self.gamma.dtype)
+        kind = torch.float32 if x.dtype in HALF else x.dtype
+        return self.normalize(x.to(kind), self.gamma.to(kind), self.beta.to(kind)).to(x.dtype)
+
+
+class BatchNorm(_Norm):
     """batch_norm with its book-keeping; stands in for torch.nn.BatchNorm1d, whose weight and bias are gamma and beta here.
 
     x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean, running_var: (*stack, width).
@@ -101,25 +113,13 @@ class BatchNorm(nn.Module):
     """
 
     def __init__(self, width, *, eps=1e-5, momentum=0.1, stack=()):
-        super().__init__()
-        self.width = integer("width", width, 1, 2**31)
-        self.eps = number("eps", eps, 0)
+        super().__init__(width, eps=eps, stack=stack)
         self.momentum = momentum if momentum is None else number("momentum", momentum, 0, 1)
-        self.stack = torch.Size(stack)
-        self.gamma = nn.Parameter(torch.ones(*stack, width))
-        self.beta = nn.Parameter(torch.zeros(*stack, width))
         self.register_buffer("running_mean", torch.zeros(*stack, width))
         self.register_buffer("running_var", torch.ones(*stack, width))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def forward(self, x):
-        _fits(x, self.width, self.stack, self.gamma.dtype)
-        if x.dtype in HALF:  # moments in float32, as torch.nn's
-            return self.normalize(x.float()).to(x.dtype)
-        return self.normalize(x)
-
-    def normalize(self, x):
-        gamma, beta = self.gamma.to(x.dtype), self.beta.to(x.dtype)
+    def normalize(self, x, gamma, beta):
         if not self.training:
             return batch_norm(x, gamma, beta, self.running_mean.to(x.dtype), self.running_var.to(x.dtype), eps=self.eps)
         batch = x.shape[-2]
@@ -133,33 +133,19 @@ class BatchNorm(nn.Module):
             self.running_var.lerp_((var * (batch / (batch - 1))).to(self.running_var.dtype), share)
         return batch_norm(x, gamma, beta, mean, var, eps=self.eps)
 
-    def extra_repr(self):
-        return f"{self.width}, eps={self.eps}, momentum={self.momentum}" + _stack_note(self.stack)
 
 
-class LayerNorm(nn.Module):
+class LayerNorm(_Norm):
     """Each example's values over the units, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
 
     x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. No running averages: an example
     never sees its batch. Raises ValueError on an x of another shape. Ba et al. 2016, "Layer Normalization".
     """
 
-    def __init__(self, width, *, eps=1e-5, stack=()):
-        super().__init__()
-        self.width, self.eps, self.stack = integer("width", width, 1, 2**31), number("eps", eps, 0), torch.Size(stack)
-        self.gamma = nn.Parameter(torch.ones(*stack, width))
-        self.beta = nn.Parameter(torch.zeros(*stack, width))
-
-    def forward(self, x):
-        _fits(x, self.width, self.stack, self.gamma.dtype)
-        values = x.float() if x.dtype in HALF else x
-        mean = values.mean(-1, keepdim=True)
-        var = ((values - mean) ** 2).mean(-1, keepdim=True)
-        unit = ((values - mean) / (var + self.eps) ** 0.5).to(x.dtype)
-        return unit * self.gamma[..., None, :] + self.beta[..., None, :]
-
-    def extra_repr(self):
-        return f"{self.width}, eps={self.eps}" + _stack_note(self.stack)
+    def normalize(self, x, gamma, beta):
+        mean = x.mean(-1, keepdim=True)
+        var = ((x - mean) ** 2).mean(-1, keepdim=True)
+        return (x - mean) / (var + self.eps) ** 0.5 * gamma[..., None, :] + beta[..., None, :]
 
 
 NORMS = {"none": None, "batch": BatchNorm, "layer": LayerNorm}
@@ -283,7 +269,7 @@ def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="b
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
 
     def conv(before, after, stride=1):
-        layer = nn.Conv2d(before, after, 3, stride, padding=1, bias=norm == "none")
+        layer = nn.utils.skip_init(nn.Conv2d, before, after, 3, stride, padding=1, bias=norm == "none")  # draws nothing by itself
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
@@ -333,6 +319,3 @@ def _fits(x, width, stack, dtype):
         allowed = f"(batch, {width})" + (f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else "")
         raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
 
-
-def _stack_note(stack):
-    return f", stack={tuple(stack)}" if stack else ""

@@ -1,6 +1,7 @@
 """Floor 5: a network that trains while the reader turns its knobs."""
 
 import html
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from .datasets import digits, spirals
 from .figures import Answers, Curves, Lines, Plane, new_figure
 from .networks import Linear, build
 from .signals import Profile, profile
-from .sliders import Live, Sliders, network_marks
+from .sliders import Live, Sliders, button, table
 from .training import Trainer, error, predict
 
 DATA = {"digits": digits, "spirals": spirals}
@@ -312,6 +313,7 @@ class Playground(Sliders):
 
     def work_on(self):
         self.watched, self.credit = time.monotonic(), CREDIT
+        sys.setswitchinterval(0.0005)  # by itself 5 ms, which each of a new control's many messages waits for the thread
         self.worker = threading.Thread(target=self.work, name="playground", daemon=True)
         self.worker.start()
 
@@ -378,9 +380,6 @@ class Playground(Sliders):
         if self.code.value != named:  # left alone, so that it can be marked and copied
             self.code.value = named
 
-    def marks(self, **state):
-        return network_marks(**state)
-
     def draw(self, **state):
         runs = [self.seen, *self.kept]  # as they are now: the thread and the reader's hand may bring others meanwhile
         now, shape = runs[0], (state["data"], len(runs) - 1)
@@ -398,9 +397,8 @@ class Playground(Sliders):
             gradient.update(*(one.profile.gradient for one in runs)),
             update.update(*(one.update for one in runs), limit=("", 1e-3)),
         ]
-        head = "<tr><td></td><th>step</th><th>loss</th><th>train error</th><th>test error</th></tr>"
-        rows = "".join(map(row, names(len(runs) - 1), runs))
-        return f"<table>{head}{rows}</table>", f"{self.note} {words(now)}".strip(), *seen
+        rows = map(row, names(len(runs) - 1), runs)
+        return table(("", "step", "loss", "train error", "test error"), rows), f"{self.note} {words(now)}".strip(), *seen
 
     def _repr_mimebundle_(self, **kwargs):
         """Where a cell is run again, what it showed before is closed."""
@@ -415,13 +413,6 @@ class Playground(Sliders):
                 shown = []
             SHOWN[cell] = execution, [*shown, self]
         return super()._repr_mimebundle_(**kwargs)
-
-
-def button(name, act, meaning):
-    """A button that calls act() when it is pressed."""
-    made = widgets.Button(description=name, tooltip=meaning)
-    made.on_click(lambda _: act())
-    return made
 
 
 def names(kept):
@@ -451,8 +442,7 @@ def row(name, seen):
     """A run's row of the table."""
     loss = f"{seen.loss[-1]:.3g}" if len(seen.loss) else "–"
     _, train, test = seen.errors[-1]
-    cells = "".join(f"<td>{cell}</td>" for cell in (seen.step, loss, f"{train:.1%}", f"{test:.1%}"))
-    return f"<tr><th>{name}</th>{cells}</tr>"
+    return name, seen.step, loss, f"{train:.1%}", f"{test:.1%}"
 
 
 def words(seen):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -102,8 +103,9 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
             rows.append(_row(activation, bins, *one))
 
     grad = torch.inference_mode() if y is None else torch.enable_grad()
-    with grad, np.errstate(over="ignore", invalid="ignore"), _copied_buffers(net), _watched(net, see):  # an overflow is shown, not warned of
-        scores = net(x.to(cast))
+    copies = {name: value.clone() for name, value in net.named_buffers()}  # running averages and the like move in these
+    with grad, np.errstate(over="ignore", invalid="ignore"), _watched(net, see):  # an overflow is shown, not warned of
+        scores = torch.func.functional_call(net, copies, (x.to(cast),))
     if not rows:
         raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
     if odd := [shape for shape in shapes if shape[:-1] != scores.shape[:-1]]:
@@ -118,39 +120,15 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
 
 
 @contextmanager
-def _copied_buffers(net):
-    """Lets the network work on copies of what moves in a forward pass, such as running averages, until the block ends."""
-    buffers = [(module, name, value) for module in net.modules() for name, value in module.named_buffers(recurse=False)]
-    try:
-        for module, name, value in buffers:
-            setattr(module, name, value.clone())
-        yield
-    finally:
-        for module, name, value in buffers:
-            setattr(module, name, value)
-
-
-@contextmanager
 def _watched(net, see):
     """Calls see(activation, z, a) as each activation runs, see(activation, z, a, stream) where there is a stream; the hooks are
     gone when the block ends."""
-    stream = None
-
-    def enter(block, inputs):
-        nonlocal stream
-        stream = inputs[0]
-
-    def leave(block, inputs, output):
-        nonlocal stream
-        stream = output
-
-    def run(activation, inputs, output):
-        see(activation, inputs[0], output, *([] if stream is None else [stream]))
-
+    stream = deque(maxlen=1)  # where the pass stands
     activations = [module for module in net.modules() if isinstance(module, tuple(ACTIVATIONS.values()))]
-    blocks = [module for module in net.modules() if isinstance(module, Residual)]
-    hooks = [activation.register_forward_hook(run) for activation in activations]
-    hooks += [block.register_forward_pre_hook(enter) for block in blocks] + [block.register_forward_hook(leave) for block in blocks]
+    hooks = [one.register_forward_hook(lambda layer, inputs, output: see(layer, inputs[0], output, *stream)) for one in activations]
+    for block in (module for module in net.modules() if isinstance(module, Residual)):
+        hooks.append(block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])))
+        hooks.append(block.register_forward_hook(lambda _, inputs, output: stream.append(output)))
     in_place = [activation for activation in activations if getattr(activation, "inplace", False)]
     try:
         for activation in in_place:

@@ -126,10 +126,8 @@ class Sliders(widgets.VBox):
         self.choices = choices or {}
         self.live = Live(figure, drawings, columns)
         self.page, self.style = widgets.HTML(), widgets.HTML()  # apart, for a new style makes the browser look at the whole page
-        reset = widgets.Button(description="reset", tooltip="Back to the settings at the start")
-        reset.on_click(lambda _: self.reset())
         self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
-        bar = widgets.Box([reset, *buttons])
+        bar = widgets.Box([button("reset", self.reset, "Back to the settings at the start"), *buttons])
         bar.add_class("buttons")
         rows = widgets.Box([self.box, bar])
         rows.add_class("controls")
@@ -199,9 +197,13 @@ class Sliders(widgets.VBox):
         self.page.value = f"<figure>{figure}{caption}</figure>"
         self.style.value = STYLE + "".join(self.mark(*mark) for mark in self.marks(**state))
 
-    def marks(self, **state):
-        """The marks below sliders at the present settings: name of the control, value, text."""
-        return []
+    def marks(self, gain=None, depth=1, activation=None, norm="none", skip=False, branch_scale=None, **_):
+        """Marks below sliders, each the control's name, value and text: the critical gain, where the activation has one and neither
+        norm nor skip is there, and a branch's 1/√blocks."""
+        if gain is not None and activation in CRITICAL and norm == "none" and not skip:
+            yield "gain", CRITICAL[activation], f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}"
+        if branch_scale is not None and depth > 1:
+            yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
 
     def mark(self, name, value, text):
         """The style that puts a mark below a slider."""
@@ -220,13 +222,12 @@ def control(name, value, choices=None):
 
     A slider computes while it is dragged: the page keeps one message under way and merges the rest.
     """
-    if choices is not None:
-        kind = widgets.Dropdown if isinstance(choices[0], str) else widgets.SelectionSlider
-        options = [(one if isinstance(one, str) else f"{one:.3g}", one) for one in choices]
-        return kind(description=name, options=options, value=choice(name, value, choices), tooltip=name)
-    if name in MENUS:
-        options, meaning = MENUS[name]
-        return widgets.Dropdown(description=name, options=options, value=choice(name, value, options), tooltip=meaning)
+    options, meaning = (choices, name) if choices is not None else MENUS.get(name, (None, name))
+    if options is not None:
+        named = isinstance(options[0], (str, bool))
+        kind = widgets.Dropdown if named else widgets.SelectionSlider
+        labels = [(str(one) if named else f"{one:.3g}", one) for one in options]
+        return kind(description=name, options=labels, value=choice(name, value, options), tooltip=meaning)
     low, high, step, meaning = SLIDERS[name]
     if step == 1:
         kind, value, form = widgets.IntSlider, integer(name, value, low, high), "d"
@@ -237,13 +238,18 @@ def control(name, value, choices=None):
     return made
 
 
-def network_marks(*, depth, activation, norm="none", skip=False, branch_scale=None, **_):
-    """Marks, as of `Sliders.marks`: at the critical gain, where the activation has one and neither norm nor skip is there, and at a
-    branch's 1/√blocks."""
-    if CRITICAL.get(activation) and norm == "none" and not skip:
-        yield "gain", CRITICAL[activation], f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}"
-    if branch_scale is not None and depth > 1:
-        yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
+def button(name, act, meaning):
+    """A button that calls act() when it is pressed."""
+    made = widgets.Button(description=name, tooltip=meaning)
+    made.on_click(lambda _: act())
+    return made
+
+
+def table(head, rows, form=""):
+    """A table in HTML. head: the columns' names, the first may be empty; rows: a name and its cells each; form: of every cell."""
+    top = (f"<th>{name}</th>" if name else "<td></td>" for name in head)
+    others = ((f"<th>{name}</th>", *(f"<td>{cell:{form}}</td>" for cell in cells)) for name, *cells in rows)
+    return "<table>" + "".join(f"<tr>{''.join(row)}</tr>" for row in (top, *others)) + "</table>"
 
 
 def two_panels(left, right, labels=(-0.18, -0.11)):

@@ -70,6 +70,7 @@ def write(folder, notebooks=NOTEBOOKS):
     for k, (path, notebook) in enumerate(read):
         notebook.metadata["title"] = pages[k][1]
         body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}, "bar": bar(pages, k)})
+        body = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', body)
         (folder / pages[k][0]).write_text(body, encoding="utf-8")
     shutil.copy(Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf", folder / "formulas.ttf")
     lessons = "".join(f'<li><a href="{name}">{html.escape(text)}</a></li>' for name, text in pages)

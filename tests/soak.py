@@ -2,7 +2,7 @@
 
 Turns the playground's knobs at random while it trains, pauses now and then, and reports how soon a pause is answered, how the
 kernel's memory grew, and what went wrong, if anything did. Exits with 1 if something broke, if a pause took longer than PAUSE
-seconds, or if memory grew by more than GROWTH MB; it is counted from when the largest network has trained once.
+seconds, or if memory grew by more than GROWTH MB, counted from when the largest network has been made anew as it trained.
 """
 
 import argparse
@@ -55,10 +55,10 @@ def pause(page, explorer):
 
 
 def largest(page, explorer):
-    """Trains the largest network for a while, and keeps as many of its runs as are kept."""
-    for name in ("depth", "width", "batch", "norm"):
+    """Trains the largest network for a while, makes it anew meanwhile, and keeps as many of its runs as are kept."""
+    for name in ("depth", "width", "batch", "norm", "skip"):
         knob(explorer, name).press("End")
-    for name in ("start", "keep this run", "keep this run", "keep this run"):
+    for name in ("start", "keep this run", "reset", "keep this run", "reset", "keep this run", "reset"):
         button(explorer, name).click()
         page.wait_for_timeout(3000)
     pause(page, explorer)

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from helpers import Curves, Lines, Map, Pairs, Spread, Values, build, picture, profile
-from helpers.figures import STYLES, new_figure
+from helpers import Lines, Map, Pairs, Spread, build, picture, profile
+from helpers.figures import STYLES, Curves, Values, new_figure
 
 NAN, INF = float("nan"), float("inf")
 

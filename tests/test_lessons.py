@@ -274,6 +274,11 @@ def test_06_what_the_explorer_tells_of_batch_norm_and_of_the_order():
     assert back(initial("tanh", skip=True, order="post", **settings)) > 10 * back(initial("tanh", skip=True, **settings))
 
 
+def test_06_a_scale_that_stays_at_0_14_makes_both_about_seven_times_as_large_at_200_layers():
+    seen = initial(depth=200, width=128, gain=1.41, skip=True, branch_scale=0.14)
+    assert 4 < seen.stream_std[-1] / seen.stream_std[0] < 11 and 4 < back(seen) < 11
+
+
 # --- 07 -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +293,12 @@ def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skip
     assert all(one.argmin() == 112 and one.min() < 0.1 for one in surfaces.values())
     assert [drawing.minima for drawing in SurfaceExplorer(surfaces).live.drawings] == [1, 1]
     assert np.median(surfaces["plain"]) > 3 and np.median(surfaces["skips"]) < 1.5
+
+
+def test_07_a_scale_learned_from_0_needs_a_smaller_learning_rate():
+    with pytest.raises(Mistake, match="diverges"):
+        check("two_hundred", lambda: {"skip": True, "branch_scale": 0.0})
+    check("two_hundred", lambda: {"skip": True, "branch_scale": 0.0, "lr": 0.01})
 
 
 # --- 08 -----------------------------------------------------------------------------------------------------------------------
@@ -332,15 +343,20 @@ def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_mu
 # --- 09 -----------------------------------------------------------------------------------------------------------------------
 
 
-def test_09_a_linear_activation_would_cure_the_frozen_network_too():
-    for seed in range(2):
-        assert Run(depth=56, norm="batch", activation="linear", seed=seed).advance(200).errors[-1][1] < 0.4
+@pytest.mark.parametrize("cure", [{"norm": "none"}, {"norm": "batch"}, {"lr": 0.1}, {"lr": 0.001}, {"gain": 3.0}, {"width": 128}, {"batch": 256}])
+def test_09_no_other_knob_than_the_skip_cures_the_stuck_network(cure):
+    with pytest.raises(Mistake, match="'stuck' with .* (is still wrong|diverges)"):
+        check("one_knob", lambda: {"fades": ..., "explodes": ..., "stuck": cure})
 
 
-@pytest.mark.parametrize("cure", [{"norm": "none"}, {"norm": "layer"}, {"lr": 0.1}, {"lr": 0.001}, {"gain": 3.0}, {"width": 128}, {"batch": 256}])
-def test_09_no_other_knob_cures_it(cure):
-    with pytest.raises(Mistake, match="'frozen' with .* (is still wrong|diverges)"):
-        check("one_knob", lambda: {"fades": ..., "explodes": ..., "frozen": cure})
+def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_alike():
+    run = Run(depth=40, norm="layer")
+    seen = run.look().profile
+    assert 0.1 < seen.std[-1] / seen.std[0] < 10 and 0.01 < seen.gradient[0] / seen.gradient[-1] < 100
+    outputs = torch.nn.functional.normalize(run.net[:-1](run.data.x[:256]), dim=1)
+    assert (outputs @ outputs.T).mean() > 0.95
+    seen = run.advance(100).look().profile
+    assert seen.gradient[0] < 1e-3 * seen.gradient[-1]
 
 
 def test_09_with_30_layers_a_spiral_is_lost_and_a_skip_past_a_small_branch_brings_it_back():
