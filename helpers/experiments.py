@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
@@ -110,11 +111,16 @@ EXPERIMENTS = {
 }
 
 
+stopped = threading.Event()  # set in a worker whose run was interrupted: those that wait for it there are not begun
+
+
 def run(name, cell, seeds, device, path):
     """One run of an experiment. Writes its History's arrays, and the CPU seconds that it took, to `path`, whole or not at all.
 
     seeds: a dict, empty where the cell has its own.
     """
+    if stopped.is_set():
+        raise KeyboardInterrupt
     torch.set_num_threads(1)
     begin = time.process_time()
     experiment = EXPERIMENTS[name]
@@ -124,6 +130,7 @@ def run(name, cell, seeds, device, path):
     data = Split(*(part.to(device) for part in digits(0)))
     history = fit(experiment.network(**cell, **seeds).to(device), data, **settings, progress=False)
     if history.stopped:
+        stopped.set()
         raise KeyboardInterrupt
     arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
     new = path.with_suffix(".new.npz")

@@ -302,7 +302,8 @@ class Playground(Sliders):
     def present(self, run, note=None):
         """Shows the present moment of a run, with a new note. While the thread lives, nobody else calls this."""
         self.seen, self.run = run.look(), run
-        self.note = self.note if note is None else note
+        if note is not None:
+            self.note = note
         run.turn(*(self.state[name] for name in WHILE_TRAINING))  # they may have changed since the run was begun
         self.picture(**run.settings)
 
@@ -332,7 +333,8 @@ class Playground(Sliders):
                 else:
                     self.run.advance()
                     if self.run.diverged and self.wanted is None:
-                        self.going = False
+                        self.going, self.toggle.description, self.clock.playing = False, "start", False
+                        self.present(self.run)
         except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
             self.going, self.note = False, f"Training stopped with {type(failure).__name__}: {failure}"
 
@@ -355,7 +357,7 @@ class Playground(Sliders):
         """The page gives a sign."""
         self.watched, self.credit = time.monotonic(), CREDIT
         if not self.going:
-            if self.clock.playing:  # training has ended by itself
+            if self.clock.playing:  # training has failed
                 self.pause()
         elif not self.worker.is_alive():  # it rested while no page was there
             self.work_on()

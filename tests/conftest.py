@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from xdist.scheduler import LoadFileScheduling
 
 torch.set_num_threads(1)  # small matrices: more threads only wait for one another
 
@@ -28,3 +29,14 @@ def rejects():
         assert str(raised.value) == message
 
     return rejects
+
+
+class Rooms(LoadFileScheduling):
+    """A file of tests at a time to each process, but all tests in a browser to one: two browsers would wait for each other."""
+
+    def _split_scope(self, nodeid):
+        return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Rooms(config, log)

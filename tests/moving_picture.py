@@ -45,7 +45,7 @@ def main(path=FILE):
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, root / "picture.ipynb")
         with lab.server(root, private) as url:
-            page = browser.new_page(viewport={"width": 1130, "height": 900})
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
             lab.open_notebook(page, url, "picture.ipynb")
             lab.run_all(page)
             page.locator(".explorer img").wait_for()

@@ -88,8 +88,8 @@ def test_03_after_30_batches_the_averages_have_forgotten_their_start():
 
 
 def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train():
-    """Three seeds of the lesson's map: learning rate x gain, 192 networks a norm."""
-    grid = {"norm": ["none", "batch"], "seed": [0, 1, 2], "lr": np.logspace(-3, 0.5, 8), "gain": 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4))}
+    """Two seeds of the lesson's map: learning rate x gain, 128 networks a norm."""
+    grid = {"norm": ["none", "batch"], "seed": [0, 1], "lr": np.logspace(-3, 0.5, 8), "gain": 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4))}
     settings = {"depth": 10, "width": 32, "epochs": 10, "batch": 64, "schedule": "constant"}
     trained = sweep(grid, digits(0), progress=False, **settings).train_error < 0.1
     without, with_it = trained.mean((1, 2, 3))
@@ -296,7 +296,7 @@ def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skip
 
 
 def test_07_a_scale_learned_from_0_needs_a_smaller_learning_rate():
-    with pytest.raises(Mistake, match="diverges"):
+    with pytest.raises(Mistake, match="it diverged"):
         check("two_hundred", lambda: {"skip": True, "branch_scale": 0.0})
     check("two_hundred", lambda: {"skip": True, "branch_scale": 0.0, "lr": 0.01})
 

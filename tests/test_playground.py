@@ -354,10 +354,21 @@ def test_a_network_that_diverges_stops_and_is_told(small):
     small.preset("exploding")
     small.start()
     train(small, 1000)
-    small.tick()
-    assert not small.going and small.toggle.description == "start"
+    small.worker.join()
+    assert not small.going and small.toggle.description == "start" and not small.clock.playing
     assert "It diverged: at step 2 the loss was no longer a finite number." in small.alt
     assert np.isnan(small.run.loss[-1]) or np.isinf(small.run.loss[-1])
+
+
+def test_a_knob_turned_after_it_diverged_makes_a_network_that_waits(small):
+    small.preset("exploding")
+    small.start()
+    train(small, 1000)
+    small.controls["gain"].value = 1.0
+    assert not small.going and threads() == [] and small.run.step == 0 and small.toggle.description == "start"
+    small.start()
+    train(small)
+    assert small.run.step >= 5
 
 
 def test_what_goes_wrong_in_the_thread_is_said_on_the_page(small, monkeypatch):

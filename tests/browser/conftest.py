@@ -1,9 +1,12 @@
-"""What the tests in a browser share: the course opened in a JupyterLab, with every cell of lesson 02 run once."""
+"""What the tests in a browser share: the course opened in a JupyterLab, with every cell of lesson 02 run once, and of the others what
+their explorers need."""
 
+import ast
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from . import lab
@@ -27,6 +30,9 @@ def course(browser, tmp_path_factory):
     root = tmp_path_factory.mktemp("course")
     ignored = shutil.ignore_patterns(".ipynb_checkpoints")
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=ignored)
+    for path in (root / "notebooks").glob("0*.ipynb"):
+        if path.name != LESSON:
+            shorten(path)
     with lab.server(root, tmp_path_factory.mktemp("private")) as url:
         yield root, url
 
@@ -36,6 +42,22 @@ def lesson(browser, course):
     """The page of lesson 02 after "Run All Cells"."""
     with opened(browser, course, LESSON) as page:
         yield page
+
+
+def shorten(path):
+    """Leaves of a notebook's code what its explorers need; nbval runs every cell, and that takes long for some."""
+    notebook = nbformat.read(path, as_version=4)
+    needed, kept = set(), []
+    for cell in reversed([cell for cell in notebook.cells if cell.cell_type == "code"]):
+        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+        made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        made |= {node.name for node in ast.walk(ast.parse(cell.source)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        first = "set_num_threads" in cell.source
+        if first or needed & made or "Explorer(" in cell.source or "Playground(" in cell.source:
+            needed = (needed | {node.id for node in names if isinstance(node.ctx, ast.Load)}) - made
+            kept.append(cell.id)
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" or cell.id in kept]
+    nbformat.write(notebook, path)
 
 
 @contextmanager

@@ -1,0 +1,63 @@
+"""The commands that the README names, typed as they stand there, but on little."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def run(*words, **settings):
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def script(name, *words):
+    """What `.venv/bin/python tests/NAME` prints; the README must name it."""
+    assert f"`.venv/bin/python tests/{name}`" in README
+    return run(sys.executable, ROOT / "tests" / name, *words, cwd=ROOT)
+
+
+def test_every_command_of_the_readme_is_known_here():
+    known = "jupyter lab|jupyter nbconvert|nbstripout|pip install|pytest|voila|python -m helpers.experiments|"
+    known += "python tests/(moving_picture|benchmark|soak|hard_use|reading_copy).py"
+    found = re.findall(r"\.venv/bin/([^&`\n]+)", README)
+    assert len(found) > 8 and [one for one in found if not re.match(known, one)] == []
+
+
+def test_notebooks_are_executed_by_the_readmes_line(tmp_path):
+    [line] = re.findall(r"^TQDM_DISABLE=1 .*", README, re.MULTILINE)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parent.parent)
+    path = shutil.copy(ROOT / "notebooks" / "03_batch_norm.ipynb", tmp_path / "notebooks")
+    before = nbformat.read(path, as_version=4)
+    stripped = nbformat.from_dict(before)
+    for cell in stripped.cells:
+        cell |= {"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}
+    nbformat.write(stripped, path)
+    run("sh", "-c", line, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    after = nbformat.read(path, as_version=4)
+    counts = [[cell.get("execution_count") for cell in notebook.cells] for notebook in (before, after)]
+    assert counts[0] == counts[1] and set(after.metadata) <= {"kernelspec", "language_info"}
+    assert [cell.id for cell in before.cells] == [cell.id for cell in after.cells]
+
+
+def test_the_benchmark_prints_a_row():
+    assert re.search(r"^\| `profile`.* ms \| .* ms \| \d\.\d\d \| at most 1\.8.*\|$", script("benchmark.py", "--quick", "--only", "profile"), re.MULTILINE)
+
+
+def test_hard_use_finds_nothing_where_a_kernel_dies():
+    assert "killed: " in script("hard_use.py", "killed")
+
+
+@pytest.mark.skipif(subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0, reason="no disk of its own may be mounted")
+def test_hard_use_finds_nothing_where_a_disk_is_full():
+    assert "Nothing went wrong." in script("hard_use.py", "full")
