@@ -386,6 +386,7 @@ class Playground(Sliders):
         runs = [self.seen, *self.kept]  # as they are now: the thread and the reader's hand may bring others meanwhile
         now, shape = runs[0], (state["data"], len(runs) - 1)
         if shape != self.shape:
+            self.live.stills.clear()  # a figure is a circle of references, which may wait long to be collected
             self.live, self.shape = Live(*panels(*shape), columns=3), shape
         loss, errors, answers, spread, gradient, update = self.live.drawings
         end = next(end for end in ENDS if end >= max(one.step for one in runs))
