@@ -96,9 +96,9 @@ class Curves(Drawing):
         self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
         self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
         self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
-        self.limit_name = self.moving(
-            ax.text(0.02, 1, "", color="#A84300", fontsize=8, va="top", transform=ax.get_yaxis_transform())
-        )
+        place, side = (0.98, "right") if backward else (0.02, "left")  # where the line that begins near it is far from it
+        name = ax.text(place, 1, "", color="#A84300", fontsize=8, va="top", ha=side, transform=ax.get_yaxis_transform())
+        self.limit_name = self.moving(name)
         self.name_lines(None)
 
     def name_lines(self, law):

@@ -49,11 +49,13 @@ def shorten(path):
     notebook = nbformat.read(path, as_version=4)
     needed, kept = set(), []
     for cell in reversed([cell for cell in notebook.cells if cell.cell_type == "code"]):
-        names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+        nodes = [*ast.walk(ast.parse(cell.source))]
+        names = [node for node in nodes if isinstance(node, ast.Name)]
         made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-        made |= {node.name for node in ast.walk(ast.parse(cell.source)) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        made |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        filled = {getattr(node.value, "id", None) for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)}
         first = "set_num_threads" in cell.source
-        if first or needed & made or "Explorer(" in cell.source or "Playground(" in cell.source:
+        if first or needed & (made | filled) or "Explorer(" in cell.source or "Playground(" in cell.source:
             needed = (needed | {node.id for node in names if isinstance(node.ctx, ast.Load)}) - made
             kept.append(cell.id)
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" or cell.id in kept]

@@ -76,7 +76,9 @@ def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_othe
             at_first = control(explorer, name).evaluate("control => control.selectedIndex === 0")
             control(explorer, name).press("End" if at_first else "Home")
             wait_until(explorer, "!==", first)
+            old = control(explorer, name).element_handle()
             explorer.get_by_role("button", name="reset").click()
             wait_until(explorer, "===", first)
+            lesson.wait_for_function("old => !old.isConnected", arg=old)  # *reset* makes new controls, which may come after the picture
         assert others == [other.locator("img").get_attribute("src") for other in explorers if other is not explorer]
     assert lesson.complaints == []
