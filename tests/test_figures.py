@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from helpers import Lines, Map, Pairs, Spread, build, picture, profile
+from helpers import Explorer, Lines, Map, Pairs, Spread, build, figures, picture, profile
 from helpers.figures import STYLES, Curves, Values, new_figure
 
 NAN, INF = float("nan"), float("inf")
@@ -223,20 +223,15 @@ def test_a_picture_is_stored_as_html_and_png_with_its_alternative_text():
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
 
 
-def test_several_threads_may_draw_at_once():
-    """As a cell and a slider do in JupyterLab; without a lock Matplotlib's fonts end the process."""
-    failures = []
-
-    def draw(k):
-        try:
-            for _ in range(5):
-                picture(Lines, ([1, 2], [10.0**-k, 10.0**k]), title=f"$10^{k}$", xlabel="x", ylabel=r"$\sigma$", labels=("a",), log="y")
-        except Exception as failure:  # noqa: BLE001, whatever it is
-            failures.append(failure)
-
-    threads = [threading.Thread(target=draw, args=[k]) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+def test_whoever_draws_waits_for_whoever_draws():
+    """A cell and a slider may draw at once in JupyterLab, and Matplotlib's fonts may then end the process."""
+    explorer = Explorer(depth=2, width=4)
+    for draw in (lambda: picture(Lines, ([1, 2], [1, 2]), title="a", xlabel="x", ylabel="y", labels=("a",)), lambda: explorer.set(depth=3)):
+        other = threading.Thread(target=draw)
+        with figures.DRAWING:
+            other.start()
+            other.join(1)
+            assert other.is_alive(), "it waits"
+        other.join(30)
+        assert not other.is_alive()
+    assert len(explorer.live.drawings[0].lines[0].get_xdata()) == 3
