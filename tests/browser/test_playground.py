@@ -83,6 +83,15 @@ def threads(page):
     return int(re.search(r"threads: (\d+)", cell.locator(".jp-OutputArea").inner_text())[1])
 
 
+def end_of_threads(page):
+    """Waits until none trains: the label of a pause turns at once, and the step or the network under way is still finished."""
+    left = [threads(page)]
+    while left[-1] and len(left) < 20:
+        page.wait_for_timeout(500)
+        left.append(threads(page))
+    return left[-1] == 0
+
+
 def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
     one, other = explorers(page)
     still = other.locator("img").get_attribute("src")
@@ -95,7 +104,7 @@ def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
     seen = step(one)
     page.wait_for_timeout(500)
     assert step(one) == seen and other.locator("img").get_attribute("src") == still
-    assert threads(page) == 0
+    assert end_of_threads(page)
     button(one, "start").click()
     button(other, "start").click()
     wait_for(other, "step > start + 20")
@@ -150,7 +159,7 @@ def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
     page.keyboard.press("Control+Enter")
     page.wait_for_function("count => document.querySelectorAll('.explorer img').length === count", arg=2)
     wait_for(page.locator(".explorer").nth(1), "step === 0")
-    assert threads(page) == 0
+    assert end_of_threads(page)
     assert button(explorers(page)[1], "start").count() == 1
 
 
@@ -176,4 +185,4 @@ def test_knobs_turned_at_random_break_nothing(page):
     button(one, "saved by He").click()
     wait_for(one, "step >= 0 && text.includes('training examples')")
     pause(one)
-    assert threads(page) == 0
+    assert end_of_threads(page)
