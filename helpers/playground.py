@@ -203,7 +203,7 @@ class Playground(Sliders):
         self.clock.layout.display = "none"
         self.clock.observe(self.tick, "value")
         self.code = widgets.HTML()
-        self.shape = choice("data", settings["data"], CHOICES["data"]), 0
+        self.shape, self.lives = (choice("data", settings["data"], CHOICES["data"]), 0), {}  # figures that wait for their turn
         super().__init__(*panels(*self.shape), settings, CHOICES, buttons, columns=3)
         presets = widgets.Box([button(name, partial(self.preset, name), "Knobs that tell this story") for name in PRESETS])
         presets.add_class("presets")
@@ -386,8 +386,9 @@ class Playground(Sliders):
         runs = [self.seen, *self.kept]  # as they are now: the thread and the reader's hand may bring others meanwhile
         now, shape = runs[0], (state["data"], len(runs) - 1)
         if shape != self.shape:
-            self.live.stills.clear()  # a figure is a circle of references, which may wait long to be collected
-            self.live, self.shape = Live(*panels(*shape), columns=3), shape
+            stills, self.lives[self.shape] = self.live.stills, self.live
+            self.live, self.shape = self.lives.get(shape) or Live(*panels(*shape), columns=3), shape
+            self.live.stills = stills  # as many for all figures as for one
         loss, errors, answers, spread, gradient, update = self.live.drawings
         end = next(end for end in ENDS if end >= max(one.step for one in runs))
         loss.limits = (0, end), None if any(len(one.loss) for one in runs) else (0.1, 10)
