@@ -183,7 +183,7 @@ class AveragesExplorer(Sliders):
             output = norm.eval()(self.z_test).numpy() if mode == "eval" else alone
         moments, shown = self.live.drawings
         steps, (variance, mean), (own_variance, own_mean) = np.arange(batches + 1), zip(*running), zip(*own) if own else ((), ())
-        moments.update((steps, variance), (steps, mean), (steps[1:], own_variance), (steps[1:], own_mean))
+        moments.update((steps, variance), (steps, mean), dots=((steps[1:], own_variance), (steps[1:], own_mean)))
         shown.update(density(output), density(alone))
         rows = ("running averages", mean[-1], variance[-1]), ("all training digits", self.z.mean(), self.z.var())
         rows += (("output", output.mean(), output.var()),)
@@ -268,8 +268,8 @@ class DepthExplorer(Sliders):
         last, seeds = (train[:, -1], test[:, -1]), np.repeat(self.depths, train.shape[2])
         left.update(
             *((self.depths, error.mean(1)) for error in last), ([depth], [last[0][at].mean()]),
-            *((seeds, error.ravel()) for error in last), ([], []),
-        )  # fmt: skip
+            dots=[(seeds, error.ravel()) for error in last],
+        )
         epochs, now = np.arange(1, train.shape[1] + 1), self.now.get((depth, skip))
         trained = now.train_error if now else np.zeros(0)
         right.update((epochs, train[at].mean(1)), (epochs, test[at].mean(1)), (epochs[: len(trained)], trained))

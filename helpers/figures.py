@@ -5,6 +5,7 @@ import base64
 import html
 import io
 import threading
+from itertools import zip_longest
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -47,11 +48,15 @@ class Drawing:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
     @property
+    def named(self):
+        """The names in the legend."""
+        legend = self.ax.get_legend()
+        return tuple(text.get_text() for text in legend.get_texts()) if legend else ()
+
+    @property
     def frame(self):
         """What the part that stands still depends on: the limits of both axes and the legend."""
-        legend = self.ax.get_legend()
-        names = tuple(text.get_text() for text in legend.get_texts()) if legend else ()
-        return self.ax.get_xlim(), self.ax.get_ylim(), names
+        return self.ax.get_xlim(), self.ax.get_ylim(), self.named
 
     def moving(self, artist):
         """The artist, noted down as one that moves."""
@@ -78,7 +83,9 @@ class Drawing:
         self.ax.set_xlim(self.first - 0.5, next(end for end in LAYERS if end >= depth) + 0.5)
 
     def legend(self, lines):
-        """The lines' names, above the Axes, where they can hide nothing."""
+        """The lines' names, above the Axes, where they can hide nothing; made anew only where they are others."""
+        if self.named == tuple(line.get_label() for line in lines):
+            return
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.3}
         self.ax.legend(handles=lines, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.2, columnspacing=1.0)
 
@@ -99,27 +106,20 @@ class Curves(Drawing):
         place, side = (0.98, "right") if backward else (0.02, "left")  # where the line that begins near it is far from it
         name = ax.text(place, 1, "", color="#A84300", fontsize=8, va="top", ha=side, transform=ax.get_yaxis_transform())
         self.limit_name = self.moving(name)
-        self.name_lines(None)
-
-    def name_lines(self, law):
-        """The legend, above the Axes. law: the name of the prediction, None without one."""
-        self.law.set(label=law, visible=law is not None)
-        named = [*self.lines, self.law] if law else self.lines
-        self.legend(named)
+        self.legend(self.lines)
 
     def update(self, *rows, law=None, limit=None):
-        """Draws one array (depth,) per label.
+        """Draws one array (depth,) per label; of the labels that are left over, nothing is shown.
 
         law: the name of a prediction and its values, a dashed line.
         limit: the name of a number and the number, such as the largest of its kind: a line across where it is near.
         """
         law, predicted = law or (None, [])
         name, limit = limit or ("", None)
-        for line, row in zip(self.lines, rows):
+        self.law.set(label=law, visible=law is not None)
+        self.legend([*self.lines[: len(rows)], *[self.law] * (law is not None)])
+        for line, row in [*zip_longest(self.lines, rows, fillvalue=()), (self.law, predicted)]:
             line.set_data(self.first + np.arange(len(row)), row)
-        self.law.set_data(self.first + np.arange(len(predicted)), predicted)
-        if law != (self.law.get_label() if self.law.get_visible() else None):
-            self.name_lines(law)
         layers = np.concatenate([self.first + np.arange(len(row)) for row in rows])
         values = np.concatenate(rows)
         lost, zero = layers[~np.isfinite(values)], layers[values == 0]
@@ -130,7 +130,8 @@ class Curves(Drawing):
         near = limit is not None and low < limit < high
         self.limit.set(visible=near, ydata=[limit or 1] * 2)
         self.limit_name.set(visible=near, y=limit or 1, text=name)
-        return " ".join(self.sentence(line.get_label(), row) for line, row in zip(self.lines, rows))
+        names = [f"{line.get_label()}: the" for line in self.lines] if len(rows) > 1 else ["The"]
+        return " ".join(self.sentence(f"{name} {self.quantity}", row) for name, row in zip(names, rows))
 
     def fit_decades(self, values):
         """Limits at powers of ten: of a few, the nearest that leave every value inside (from 1e-300 to 1e300)."""
@@ -141,10 +142,9 @@ class Curves(Drawing):
         self.ax.set_ylim(10.0**-below, 10.0**above)
         return self.ax.get_ylim()
 
-    def sentence(self, label, row):
+    def sentence(self, name, row):
         """What one line shows."""
         depth, first, last, unit = len(row), self.first, self.first + len(row) - 1, self.unit
-        name = f"The {self.quantity}" if len(self.lines) == 1 else f"{label}: the {self.quantity}"
         lost, zero = np.flatnonzero(~np.isfinite(row)), np.flatnonzero(row == 0)
         if len(lost):
             before = f" after {row[lost[0] - 1]:.2g} at {unit} {lost[0] + first - 1}" if lost[0] else ""
@@ -223,19 +223,20 @@ class Lines(Drawing):
         self.lost = self.edge_marks("x", 1)
         self.legend(self.lines)
 
-    def update(self, *points):
-        """Draws one pair of arrays (x, y) per label, and then one per label for the dots.
+    def update(self, *points, dots=()):
+        """Draws one pair of arrays (x, y) per label, and one for its dots; of the labels that are left over, nothing is shown.
 
         What is not finite has no place on the scale: a cross above it says where, and the sentence how often.
         """
-        points = [(np.asarray(x, float), np.asarray(y, float)) for x, y in points]
-        for line, (x, y) in zip([*self.lines, *self.dots], points):
-            line.set_data(x, y)
-        for line, (x, _) in zip(self.lines, points):
-            line.set_markevery(max(1, len(x) // 20))
-        lost = np.concatenate([x[~np.isfinite(y)] for x, y in points])
+        points, dots = ([(np.asarray(x, float), np.asarray(y, float)) for x, y in pairs] for pairs in (points, dots))
+        self.legend(self.lines[: len(points)])
+        for line, (x, y) in zip_longest(self.lines, points, fillvalue=((), ())):
+            line.set(data=(x, y), markevery=max(1, len(x) // 20))
+        for loose, pair in zip_longest(self.dots, dots, fillvalue=((), ())):
+            loose.set_data(pair)
+        lost = np.concatenate([x[~np.isfinite(y)] for x, y in [*points, *dots]])
         self.mark(self.lost, lost, 1)
-        for name, values, limits in zip("xy", map(np.concatenate, zip(*points)), self.limits):
+        for name, values, limits in zip("xy", map(np.concatenate, zip(*points, *dots)), self.limits):
             values = values[np.isfinite(values) & ((values > 0) | (name not in self.log))]
             if limits is None and len(values):
                 limits = outwards(values.min(), values.max(), name in self.log) if name == "y" else (values.min(), values.max())

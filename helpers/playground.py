@@ -47,6 +47,7 @@ PROBE = 64  # training examples on which the layers are looked at, always the sa
 POINTS = 600  # of the curve of the loss, at most; from then on each point is the mean of twice as many steps
 EVERY = 20  # steps from one measurement of the errors to the next, for each step that a point stands for
 KEPT = 3  # pinned runs, at most
+NAMES = ("now", *(str(k + 1) for k in range(KEPT)))  # of the present run and the kept ones, in the legends and in the table
 PATIENCE = 10.0  # seconds without a sign of the page; then training rests
 PERIOD = 0.09  # seconds from picture to picture, at least
 CREDIT = 6  # pictures that the page is sent for each of its signs, at most
@@ -203,8 +204,8 @@ class Playground(Sliders):
         self.clock.layout.display = "none"
         self.clock.observe(self.tick, "value")
         self.code = widgets.HTML()
-        self.shape, self.lives = (choice("data", settings["data"], CHOICES["data"]), 0), {}  # figures that wait for their turn
-        super().__init__(*panels(*self.shape), settings, CHOICES, buttons, columns=3)
+        self.drawn, self.lives = choice("data", settings["data"], CHOICES["data"]), {}  # the data in the figure; the other figure
+        super().__init__(*panels(self.drawn), settings, CHOICES, buttons, columns=3)
         presets = widgets.Box([button(name, partial(self.preset, name), "Knobs that tell this story") for name in PRESETS])
         presets.add_class("presets")
         self.add_class("playground")
@@ -378,30 +379,31 @@ class Playground(Sliders):
     def picture(self, **state):
         super().picture(**state)
         lines = [self.line, *(one.line for one in self.kept)]
-        named = "".join(f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(names(len(self.kept)), lines))
+        named = "".join(f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(NAMES, lines))
         if self.code.value != named:  # left alone, so that it can be marked and copied
             self.code.value = named
 
     def draw(self, **state):
         runs = [self.seen, *self.kept]  # as they are now: the thread and the reader's hand may bring others meanwhile
-        now, shape = runs[0], (state["data"], len(runs) - 1)
-        if shape != self.shape:
-            stills, self.lives[self.shape] = self.live.stills, self.live
-            self.live, self.shape = self.lives.get(shape) or Live(*panels(*shape), columns=3), shape
-            self.live.stills = stills  # as many for all figures as for one
+        now, data = runs[0], state["data"]
+        if data != self.drawn:
+            self.live.stills.clear()  # megabytes; what remains is small, and takes a while to make
+            self.lives[self.drawn], self.drawn = self.live, data
+            self.live = self.lives.get(data) or Live(*panels(data), columns=3)
         loss, errors, answers, spread, gradient, update = self.live.drawings
         end = next(end for end in ENDS if end >= max(one.step for one in runs))
         loss.limits = (0, end), None if any(len(one.loss) for one in runs) else (0.1, 10)
         errors.limits = (0, end), (0, 1)
         loss.update(*((one.steps, one.loss) for one in runs))
-        errors.update(*((one.errors[:, 0], one.errors[:, kind]) for kind in (1, 2) for one in runs))
+        train, test = ([(one.errors[:, 0], one.errors[:, kind]) for one in runs] for kind in (1, 2))
+        errors.update(*train, dots=test)
         seen = [
             answers.update(now.answers),
             spread.update(*(one.profile.std for one in runs)),
             gradient.update(*(one.profile.gradient for one in runs)),
             update.update(*(one.update for one in runs), limit=("", 1e-3)),
         ]
-        rows = map(row, names(len(runs) - 1), runs)
+        rows = map(row, NAMES, runs)
         return table(("", "step", "loss", "train error", "test error"), rows), f"{self.note} {words(now)}".strip(), *seen
 
     def _repr_mimebundle_(self, **kwargs):
@@ -419,19 +421,14 @@ class Playground(Sliders):
         return super()._repr_mimebundle_(**kwargs)
 
 
-def names(kept):
-    """The runs' names in the legends and in the table: the present one, and the kept ones' numbers."""
-    return ["now", *(str(k + 1) for k in range(kept))]
-
-
-def panels(data, kept):
-    """The figure and its six drawings, for the named data and so many kept runs."""
-    figure, labels = new_figure((10.2, 5.6), layout="none"), names(kept)
+def panels(data):
+    """The figure and its six drawings, for the named data."""
+    figure = new_figure((10.2, 5.6), layout="none")
     axes = [figure.add_axes((column / 3 + 0.068, (1 - row) / 2 + 0.09, 0.238, 0.29)) for row in (0, 1) for column in (0, 1, 2)]
-    layers = {"labels": labels, "ylabel": ""}
+    layers = {"labels": NAMES, "ylabel": ""}
     drawings = [
-        Lines(axes[0], "Loss", "step", "", labels, log="y"),
-        Lines(axes[1], "Train error (hollow: test)", "step", "", labels, dots=True),
+        Lines(axes[0], "Loss", "step", "", NAMES, log="y"),
+        Lines(axes[1], "Train error (hollow: test)", "step", "", NAMES, dots=True),
         Answers(axes[2]) if data == "digits" else Plane(axes[2], *spirals()[2:]),
         Curves(axes[3], "Spread of each layer's output", quantity="spread", **layers),
         Curves(axes[4], "Gradient of the loss", quantity="gradient", backward=True, **layers),

@@ -63,8 +63,8 @@ def test_lines_in_every_state_are_drawn_and_said(log, x, y, sentence):
 
 def test_lines_say_one_sentence_a_label_and_none_for_the_dots():
     drawing = lines(labels=("one", "two"), dots=True, ylim=(0, 1))
-    points = ([1, 2], [0.5, 0.25]), ([1], [0.1]), ([1], [0.7]), ([1], [0.8])
-    assert said(drawing, *points) == "one: 0.5 at 1, 0.25 at 2. two: 0.1 at 1, 0.1 at 1."
+    points = ([1, 2], [0.5, 0.25]), ([1], [0.1])
+    assert said(drawing, *points, dots=[([1], [0.7]), ([1], [0.8])]) == "one: 0.5 at 1, 0.25 at 2. two: 0.1 at 1, 0.1 at 1."
     assert [line.get_linestyle() for line in drawing.dots] == ["None", "None"]
     assert [line.get_ydata().tolist() for line in drawing.dots] == [[0.7], [0.8]]
     assert drawing.ax.get_ylim() == (0, 1)

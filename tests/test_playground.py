@@ -11,6 +11,7 @@ import torch
 
 from helpers import Playground, digits, fit, playground
 from helpers.datasets import spirals
+from helpers.figures import Answers, Plane
 from helpers.networks import Linear, build
 from helpers.playground import CHOICES, OWN, PRESETS, Run
 from helpers.sliders import SLIDERS
@@ -222,11 +223,22 @@ def test_kept_runs_stay_beside_the_next_ones_at_most_three(small):
         small.keep()
     assert [seen.line for seen in small.kept] == [f"Playground(depth={k}, width=8)" for k in (3, 4, 5)]
     small.controls["data"].value = "spirals"
-    assert len(small.live.drawings[0].lines) == 4 and "<th>3</th>" in small.page.value
+    assert [drawing.named for drawing in small.live.drawings if drawing.named] == 5 * [("now", "1", "2", "3")]
+    assert "<th>3</th>" in small.page.value
     assert small.live.drawings[3].lines[3].get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert "depth=4" in small.code.value
     small.forget()
-    assert small.kept == [] and len(small.live.drawings[0].lines) == 1
+    assert small.kept == [] and small.live.drawings[0].named == ("now",) and "<th>1</th>" not in small.page.value
+    assert [len(line.get_xdata()) for line in small.live.drawings[3].lines] == [5, 0, 0, 0]
+
+
+def test_each_kind_of_data_has_one_figure(small):
+    figures = []
+    for data in ("digits", "spirals", "digits", "spirals"):
+        small.set(data=data)
+        figures.append(small.live.figure)
+        assert isinstance(small.live.drawings[2], {"digits": Answers, "spirals": Plane}[data])
+    assert figures[0] is figures[2] and figures[1] is figures[3] and figures[0] is not figures[1]
 
 
 @pytest.mark.parametrize("data", CHOICES["data"])
