@@ -7,4 +7,4 @@ from .figures import Lines, Map, Pairs, Spread, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
 from .playground import Playground
 from .signals import profile
-from .training import error, fit, sweep
+from .training import Trainer, error, fit, sweep
