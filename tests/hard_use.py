@@ -19,7 +19,7 @@ from pathlib import Path
 from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parent.parent
-THREADS = (1, 2, 4, 1, 1, 1, 1, 1, 1, 1)  # of a round; with more threads than cores it takes up to three times as long
+THREADS = (1, 2, 4, 1, 1, 1, 1, 1, 1, 1)  # of each of ten rounds
 QUICK = ("03_batch_norm", "05_vanishing_gradients")  # lessons that stand for all where all would take long
 
 
@@ -47,7 +47,7 @@ def lessons(root, names=QUICK, before=(), processes=1, **environment):
 
 
 def rounds(folder, count=20):
-    """The whole series `count` times, in another order each time, two processes side by side, with 1, 2 or 4 threads."""
+    """The whole series `count` times, in another order each time, with 1, 2 or 4 threads; with one, two processes side by side."""
     root, failures = copy(folder), []
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("0*.ipynb"))
     for k in range(count):
@@ -57,7 +57,7 @@ def rounds(folder, count=20):
             assert text.count("torch.set_num_threads(1)") == 1
             text = text.replace("torch.set_num_threads(1)", f"torch.set_num_threads({threads})")
             (root / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
-        failed = lessons(root, order, processes=2)
+        failed = lessons(root, order, processes=2 if threads == 1 else 1)  # threads that wait for a core make a lesson ten times as slow
         print(f"round {k + 1}, {threads} threads, {time.monotonic() - begin:.0f} s: {failed or 'as stored'}", flush=True)
         failures += [failed] if failed else []
     return "\n".join(failures)
