@@ -83,7 +83,7 @@ class Live:
             for artist in drawing.artists:
                 artist.set_animated(True)  # leaves it out of ax.draw()
         with DRAWING:
-            figure.canvas.get_renderer()
+            figure.canvas.get_renderer()  # makes the pixels that `still` draws on
         columns = columns or len(drawings)
         rows = -(-len(drawings) // columns)
         width, height = figure.bbox.width / columns, figure.bbox.height / rows
