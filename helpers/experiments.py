@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from inspect import signature
@@ -127,15 +127,18 @@ def run(name, cell, seeds, device, path):
     settings = dict(experiment.fit)
     if isinstance(settings["lr"], tuple):
         settings["lr"] = [[rate] * len(seeds["seeds"]) for rate in settings["lr"]]
-    data = Split(*(part.to(device) for part in digits(0)))
-    history = fit(experiment.network(**cell, **seeds).to(device), data, **settings, progress=False)
-    if history.stopped:
+    try:
+        data = Split(*(part.to(device) for part in digits(0)))
+        history = fit(experiment.network(**cell, **seeds).to(device), data, **settings, progress=False)
+        if history.stopped:
+            raise KeyboardInterrupt
+        arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
+        new = path.with_suffix(".new.npz")
+        np.savez(new, **arrays, seconds=time.process_time() - begin)
+        new.replace(path)
+    except KeyboardInterrupt:
         stopped.set()
-        raise KeyboardInterrupt
-    arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
-    new = path.with_suffix(".new.npz")
-    np.savez(new, **arrays, seconds=time.process_time() - begin)
-    new.replace(path)
+        raise
 
 
 def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
@@ -143,16 +146,21 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
 
     The arrays have one dimension for each axis, then those of the History's; `config`, in JSON, says what the axes are, and the
     versions, the date, the machine and the time. What is finished is kept when the run is stopped, and a second run goes on
-    from there. A record that is there already stays, unless `again`. device: as torch names it. workers: processes; None takes
-    one for each core, on a GPU one. Raises ValueError on a bad argument.
+    from there; `again` begins anew. device: as torch names it. workers: processes; None takes one for each core, on a GPU one.
+    Raises ValueError on a bad argument.
     """
     experiment = EXPERIMENTS[choice("name", name, tuple(EXPERIMENTS))]
     seeds = list(range(integer("seeds", seeds, 1, 1000)))
     workers = (os.cpu_count() if device == "cpu" else 1) if workers is None else integer("workers", workers, 1, 1024)
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
+        raise ValueError(f"device must be one that torch finds here, such as 'cpu', got {device!r}") from None
     stacked = "seeds" in signature(experiment.network).parameters
     axes = experiment.axes if stacked else {"seed": seeds, **experiment.axes}
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     config = {"experiment": name, "axes": axes, "seeds": seeds, "fit": experiment.fit, "torch": torch.__version__}
+    config["device"] = device
     unfinished = Path(out) / f"{name}.part"
     if again:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -174,13 +182,13 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
                 job.result()
                 bar.update()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # and waits: a second shutdown, by `with`, would otherwise take the order back
             raise
     shape = [len(values) for values in axes.values()]
     results = [finished(path) for path in paths]
     columns = {key: np.stack([one[key] for one in results]) for key in results[0]}
     columns = {key: column.reshape(*shape, *column.shape[1:]) for key, column in columns.items()}
-    config |= {"date": date.today().isoformat(), "machine": f"{platform.machine()}, {os.cpu_count()} cores", "device": device}
+    config |= {"date": date.today().isoformat(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     config |= {"python": platform.python_version(), "numpy": np.__version__, "cpu_seconds": round(float(columns["seconds"].sum()))}
     keep(f"{name}.npz", {**columns, "config": np.array(json.dumps(config))}, out)
     shutil.rmtree(unfinished)
@@ -203,10 +211,12 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=DATA, help="folder of the record (default data/)")
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
     parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    parser.add_argument("--again", action="store_true", help="record anew what is there already")
+    parser.add_argument("--again", action="store_true", help="begin anew, though a record or a part of one is there")
     chosen = parser.parse_args(arguments)
     path = chosen.out / f"{chosen.name}.npz"
-    if path.exists() and not chosen.again:
+    unfinished = path.with_suffix(".part")
+    later = f"what is finished is kept in {unfinished}, and the same command{', without --again,' * chosen.again} goes on from there"
+    if path.exists() and not unfinished.exists() and not chosen.again:
         try:
             recorded(chosen.name, chosen.out)
         except DamagedData as damage:
@@ -215,11 +225,11 @@ def main(arguments=None):
     try:
         record(**vars(chosen))
     except KeyboardInterrupt:
-        sys.exit(f"\nstopped; what is finished is kept in {path.with_suffix('.part')}, and the same command goes on from there")
+        sys.exit(f"\nstopped; {later}")
     except ValueError as mistake:
         sys.exit(f"{mistake}")
-    except OSError as failure:
-        sys.exit(f"{failure}; what is finished is kept in {path.with_suffix('.part')}, and the same command goes on from there")
+    except (OSError, BrokenExecutor) as failure:
+        sys.exit(f"{failure}; {later}")
     print(f"{path} is recorded")
 
 

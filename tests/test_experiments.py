@@ -169,8 +169,9 @@ def test_what_was_begun_with_other_seeds_is_not_mixed(tiny, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         record("alone", seeds=3, out=tmp_path)
     monkeypatch.setattr(Here, "left", None)
-    with pytest.raises(ValueError, match="alone.part was begun with other settings"):
-        record("alone", seeds=2, out=tmp_path)
+    for other in {"seeds": 2}, {"seeds": 3, "device": "meta"}:
+        with pytest.raises(ValueError, match="alone.part was begun with other settings"):
+            record("alone", **other, out=tmp_path)
     record("alone", seeds=2, out=tmp_path, again=True)
     assert recorded("alone", tmp_path)[1]["seeds"] == [0, 1]
 
@@ -192,6 +193,20 @@ def test_a_record_that_is_there_stays(tmp_path):
     assert (tmp_path / "thousand.npz").read_bytes() == before
 
 
+def test_a_new_recording_that_was_stopped_goes_on_without_again(tiny, tmp_path, monkeypatch):
+    command = ["alone", "--seeds", "3", "--out", str(tmp_path)]
+    main(command)
+    monkeypatch.setattr(Here, "left", 4)
+    with pytest.raises(SystemExit, match="stopped; what is finished is kept in .*alone.part, and the same command, without --again, goes on"):
+        main([*command, "--again"])
+    assert recorded("alone", tmp_path)[1]["seeds"] == [0, 1, 2], "the old record stays until the new one is whole"
+    monkeypatch.setattr(Here, "left", 2)
+    main(command)
+    assert Here.left == 0 and not (tmp_path / "alone.part").exists()
+    with pytest.raises(SystemExit, match="is recorded already; --again"):
+        main(command)
+
+
 def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
     for value in (1, 2):
         keep("a.npz", {"x": np.array(value)}, tmp_path)
@@ -204,7 +219,11 @@ def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [({"name": "nothing"}, "name must be one of"), ({"name": "depths", "seeds": 0}, "seeds must be an integer from 1 to 1000, got 0")],
+    [
+        ({"name": "nothing"}, "name must be one of"),
+        ({"name": "depths", "device": "abacus"}, "device must be one that torch finds here, such as 'cpu', got 'abacus'"),
+        ({"name": "depths", "seeds": 0}, "seeds must be an integer from 1 to 1000, got 0"),
+    ],
 )
 def test_a_bad_argument_is_named(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
@@ -230,4 +249,5 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and "stopped; what is finished is kept in" in said
     assert "Traceback" not in said
-    assert list(tmp_path.glob("depths.part/[0-9]*.npz")) and not (tmp_path / "depths.npz").exists()
+    assert 1 <= len(list(tmp_path.glob("depths.part/[0-9]*.npz"))) <= 3, "of 18: what waits is not begun"
+    assert not (tmp_path / "depths.npz").exists()
