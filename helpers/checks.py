@@ -59,7 +59,7 @@ class Exercise:
     praise: str
     hard: dict = field(default_factory=dict)
     look: Callable = value
-    measure: Callable | None = None
+    measure: Callable = lambda parts, *instance: parts
     tolerance: float = TOLERANCE
     accept: Callable | None = None
 
@@ -129,7 +129,7 @@ def judge(exercise, name, instances, given):
         for parts, instance in zip(given, instances, strict=True):
             exercise.accept(parts, *instance)
         return
-    measure = exercise.measure or (lambda parts, *instance: parts)
+    measure = exercise.measure
     given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
 
     def found(function):
@@ -166,17 +166,19 @@ def looked_at(exercise, name, answer, instance):
 
 def difference(exercise, name, instances, given, wanted):
     """One sentence on the first difference."""
-    k = next(k for k, pair in enumerate(zip(given, wanted)) if not same_parts(*pair, exercise.tolerance))
-    part = next(part for part in wanted[k] if not same(given[k][part], wanted[k][part], exercise.tolerance))
-    if part:
-        found, right = given[k][part], wanted[k][part]
-        if not isinstance(found, torch.Tensor) or found.shape != right.shape:
-            shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
-            return f"{part} should be a tensor of shape {tuple(right.shape)}, got {shape}"
-        at = (found - right).abs().nan_to_num(torch.inf).argmax()
-        return f"{part} is wrong: one entry should be {right.flatten()[at]:.7g}, got {found.flatten()[at]:.7g}"
-    arguments = ", ".join(f"{argument:.4g}" for argument in instances[k])
-    return f"{name}({arguments}) should be {wanted[k][part]:.4g}, got {given[k][part]!r}"
+    parts = [(k, part) for k, right in enumerate(wanted) for part in right]
+    k, part = next((k, part) for k, part in parts if not same_parts(given[k], {part: wanted[k][part]}, exercise.tolerance))
+    found, right = given[k].get(part), wanted[k][part]
+    if not isinstance(right, torch.Tensor) or right.dim() == 0:
+        arguments = ", ".join(f"{one:.4g}" if isinstance(one, (int, float)) else "…" for one in instances[k])
+        said = part or f"{name}({arguments})"
+        return f"{said} should be {right:.4g}, got {found!r}"
+    said = part or f"what {name} returns"
+    if not isinstance(found, torch.Tensor) or found.shape != right.shape:
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
+        return f"{said} should be a tensor of shape {tuple(right.shape)}, got {shape}"
+    at = (found - right).abs().nan_to_num(torch.inf).argmax()
+    return f"{said} is wrong: one entry should be {right.flatten()[at]:.7g}, got {found.flatten()[at]:.7g}"
 
 
 def same_parts(given, wanted, tolerance=TOLERANCE):
@@ -231,10 +233,9 @@ def do_nothing_with(*, negative=-1.0, back=-1.0):
 def look_at_do_nothing(function, x):
     """What comes out of the two layers for x, (examples, width)."""
     parts = named(function(x.shape[1]), "first", "second")
-    first, second = parts.values() if len(parts) == 2 else (..., ...)
-    if first is ...:
+    if unanswered([parts]):
         return {"": ...}
-    return {"what comes out": torch.relu(x @ first) @ second}
+    return {"what comes out": torch.relu(x @ parts["first"]) @ parts["second"]}
 
 
 # --- 03: batch norm with its running averages ---------------------------------------------------------------------------------
@@ -450,7 +451,7 @@ def look_at_dropout(function, x, p, noise):
         second = function(x.clone(), p, noise.clone(), mode.endswith("training"))
         if isinstance(first, torch.Tensor) and not same(second, first):
             raise Mistake(f"{mode} is another one each time: take the noise that is given, instead of drawing your own")
-    return {"": ...} if any(one is ... for one in parts.values()) else parts
+    return parts
 
 
 def noisy(generator):

@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 from assignments_answers import RIGHT, WRONG
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.apps import NbGraderAPI
@@ -53,6 +55,15 @@ def ran(nb):
 @cache
 def solved(name):
     return ran(notebook(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("odd", [5, (1, 2), [], (None, 1.0), torch.ones(3), np.ones((2, 2))], ids=str)
+def test_whatever_an_answer_returns_is_told_in_a_line(name, odd):
+    exercises = importlib.import_module(name.lower()).EXERCISES
+    for one in exercises:
+        with pytest.raises(checks.Mistake):
+            checks.check(one, lambda *arguments: odd, exercises=exercises)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+import numpy as np
 import pytest
 import torch
 
@@ -73,6 +74,26 @@ def test_a_wrong_eps_is_told_with_digits_enough_to_see_it():
 def test_an_unknown_mistake_gets_an_example():
     with pytest.raises(Mistake, match=r"critical_gain\(0\.\d+\) should be 1\.\d+, got 17"):
         check("critical_gain", lambda slope: 17)
+
+
+ODD = (5, 0.5, "five", (1, 2), [], {}, (None, 1), (torch.ones(2), None, 1.0), torch.ones(3), np.ones((2, 2)), [torch.ones(3, 2)] * 3)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_whatever_an_answer_returns_is_told_in_a_line(name, odd):
+    with pytest.raises(Mistake):
+        check(name, lambda *arguments: odd)
+
+
+def test_a_right_answer_of_another_kind_is_told_what_is_missing():
+    with pytest.raises(Mistake, match="the gradient with respect to x should be a tensor of shape .*, got None"):
+        check("batch_norm", lambda *arguments: [part.detach().numpy() for part in EXERCISES["batch_norm"].answer(*arguments)])
+
+
+def test_a_half_answered_exercise_is_no_error(capsys):
+    check("do_nothing", lambda width: (torch.eye(width), ...))
+    assert "Your turn" in capsys.readouterr().out
 
 
 def test_an_answer_that_raises_is_told_so():

@@ -39,7 +39,7 @@ def look_at_care(function, case, x, gamma, beta, eps):
     x = x.clone().requires_grad_()
     out = function(x, gamma, beta, eps)
     if not isinstance(out, torch.Tensor):
-        return {"": out}
+        return {f"the output for {case}": out}
     probe = torch.linspace(-1, 2, out.numel()).view(out.shape)
     [gradient] = torch.autograd.grad((out * probe).sum(), x) if out.requires_grad else [torch.zeros_like(x)]
     return {f"the output for {case}": out.nan_to_num(1e6), f"the gradient for {case}": gradient.nan_to_num(1e6)}
