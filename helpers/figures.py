@@ -15,6 +15,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from .arguments import integer
+
 # Okabe and Ito's palette, darkened where a line would stand out less than 3:1 from white. Each colour has a line style and a
 # marker of its own, so that no difference is told by colour alone.
 STYLES = (
@@ -65,6 +67,7 @@ class Drawing:
 
     def make_lines(self, labels, size):
         """An empty line for each label, which differ in colour, style and marker, over a grid; size: of the markers."""
+        integer("number of labels", len(labels), 1, len(STYLES))
         self.ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
         named = zip(labels, STYLES)
         return [self.moving(self.ax.plot([], [], ms=size, lw=1.5, label=label, **style)[0]) for label, style in named]
@@ -114,6 +117,7 @@ class Curves(Drawing):
         law: the name of a prediction and its values, a dashed line.
         limit: the name of a number and the number, such as the largest of its kind: a line across where it is near.
         """
+        integer("number of rows", len(rows), 1, len(self.lines))
         law, predicted = law or (None, [])
         name, limit = limit or ("", None)
         self.law.set(label=law, visible=law is not None)
@@ -144,22 +148,23 @@ class Curves(Drawing):
 
     def sentence(self, name, row):
         """What one line shows."""
-        depth, first, last, unit = len(row), self.first, self.first + len(row) - 1, self.unit
-        lost, zero = np.flatnonzero(~np.isfinite(row)), np.flatnonzero(row == 0)
+        depth, unit, layers = len(row), self.unit, self.first + np.arange(len(row))
+        if self.backward:
+            row, layers = row[::-1], layers[::-1]
+        lost, zero = np.flatnonzero(~np.isfinite(row)), layers[row == 0]
         if len(lost):
-            before = f" after {row[lost[0] - 1]:.2g} at {unit} {lost[0] + first - 1}" if lost[0] else ""
-            return f"{name} overflows at {unit} {lost[0] + first}{before}: where × stands, values are no longer finite."
+            k = lost[0]
+            before = f" after {row[k - 1]:.2g} at {unit} {layers[k - 1]}" if k else ""
+            return f"{name} overflows at {unit} {layers[k]}{before}: where × stands, values are no longer finite."
         if row[0] == 0 or row[-1] == 0:
-            return f"{name} is exactly zero at {len(zero)} of {depth} {unit}s (marked ▼), {zero[0] + first} to {zero[-1] + first}."
+            return f"{name} is exactly zero at {len(zero)} of {depth} {unit}s (marked ▼), {zero.min()} to {zero.max()}."
         if depth == 1:
             return f"{name} of the one {unit} is {row[0]:.3g}."
-        if self.backward:
-            row, first, last = row[::-1], last, first
         ratio = row[-1] / row[0]
         way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
         to = "," if way == "stays near" else " to"
         rate = ratio ** (1 / (depth - 1))
-        return f"{name} {way} {row[0]:.2g} at {unit} {first}{to} {row[-1]:.2g} at {unit} {last}: a factor of {rate:.3f} a {unit}."
+        return f"{name} {way} {row[0]:.2g} at {unit} {layers[0]}{to} {row[-1]:.2g} at {unit} {layers[-1]}: a factor of {rate:.3f} a {unit}."
 
 
 class Spread(Curves):
@@ -176,8 +181,8 @@ class Spread(Curves):
 class Values(Drawing):
     """Histogram of each layer's pre-activations as a column of grey: the darker, the more values lie there."""
 
-    def __init__(self, ax, title="Pre-activations (darker: more of them)"):
-        super().__init__(ax, title, "value of the pre-activation")
+    def __init__(self, ax):
+        super().__init__(ax, "Pre-activations (darker: more of them)", "value of the pre-activation")
         self.bounds = np.linspace(-WINDOW, WINDOW, 102)  # an odd number of cells, so that one is centred on zero
         extent = (0.5, 1.5, -WINDOW, WINDOW)
         self.image = self.moving(
@@ -200,11 +205,9 @@ class Values(Drawing):
         lost = profile.layers[profile.nonfinite > 0]
         self.mark(self.overflowed, lost, 1)
         self.fit_layers(profile.depth)
-        self.ax.set_ylim(-WINDOW, WINDOW)
-        inside = shown[:, -1].sum()
         if profile.nonfinite[-1] == 1:
             return "In the last layer no finite value is left."
-        return f"In the last layer {inside:.0%} of the finite pre-activations lie between {-WINDOW:g} and {WINDOW:g}."
+        return f"In the last layer {shown[:, -1].sum():.0%} of the finite pre-activations lie between {-WINDOW:g} and {WINDOW:g}."
 
 
 class Lines(Drawing):
@@ -228,6 +231,7 @@ class Lines(Drawing):
 
         What is not finite has no place on the scale: a cross above it says where, and the sentence how often.
         """
+        integer("number of lines", len(points), 1, len(self.lines))
         points, dots = ([(np.asarray(x, float), np.asarray(y, float)) for x, y in pairs] for pairs in (points, dots))
         self.legend(self.lines[: len(points)])
         for line, (x, y) in zip_longest(self.lines, points, fillvalue=((), ())):
@@ -331,12 +335,12 @@ class Map(Drawing):
 
 
 class Answers(Drawing):
-    """What a network answers where each class is right: a table of shares (classes, classes), the darker the larger."""
+    """What a network answers where each digit is right: a table of shares (10, 10), the darker the larger."""
 
-    def __init__(self, ax, title="Its answers to the test digits", classes=10):
-        super().__init__(ax, title, "digit", "answer")
-        self.image = self.moving(ax.imshow(np.zeros((classes, classes)), cmap="Greys", vmin=0, vmax=1, aspect="auto"))
-        ax.set(xticks=range(classes), yticks=range(classes))
+    def __init__(self, ax):
+        super().__init__(ax, "Its answers to the test digits", "digit", "answer")
+        self.image = self.moving(ax.imshow(np.zeros((10, 10)), cmap="Greys", vmin=0, vmax=1, aspect="auto"))
+        ax.set(xticks=range(10), yticks=range(10))
 
     def update(self, shares):
         """Draws shares[right, answer], 0 to 1."""
@@ -353,8 +357,8 @@ class Plane(Drawing):
     side, cells = 2.3, 41
     grid = np.stack(np.meshgrid(*[np.linspace(-side, side, cells, dtype=np.float32)] * 2), -1).reshape(-1, 2)
 
-    def __init__(self, ax, x, y, title="Its answers in the plane"):
-        super().__init__(ax, title, "second feature", "first feature")
+    def __init__(self, ax, x, y):
+        super().__init__(ax, "Its answers in the plane", "second feature", "first feature")
         tints = LinearSegmentedColormap.from_list("tints", ["#F3B584", "#FFFFFF", "#8CC3E6"])
         extent = (-self.side, self.side) * 2
         shown = ax.imshow(np.zeros((self.cells, self.cells)), cmap=tints, vmin=0, vmax=1, extent=extent, aspect="auto", origin="lower")
@@ -425,9 +429,9 @@ def picture(drawing, *data, size=(7.6, 3.2), **settings):
         return Picture(to_png(np.asarray(figure.canvas.buffer_rgba()), level=9), alt)
 
 
-def new_figure(size, dpi=100, layout="constrained"):
+def new_figure(size, layout="constrained"):
     """A figure without pyplot: nothing global, nothing to close."""
-    figure = Figure(figsize=size, dpi=dpi, layout=layout)
+    figure = Figure(figsize=size, dpi=100, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -144,6 +144,16 @@ def test_of_a_gradient_the_sentence_begins_where_it_comes_from():
     sentence = said(drawing, np.array([1.0, 2.0, 4.0]))
     assert sentence == "The gradient falls from 4 at layer 3 to 1 at layer 1: a factor of 0.500 a layer."
     assert drawing.lines[0].get_ydata().tolist() == [1, 2, 4]
+    assert said(drawing, np.array([INF, INF, 9.0, 1.0])).startswith("The gradient overflows at layer 2 after 9 at layer 3:")
+    assert said(drawing, np.array([0.0, 0.0, 9.0])) == "The gradient is exactly zero at 2 of 3 layers (marked ▼), 1 to 2."
+
+
+def test_more_lines_than_there_are_styles_or_labels_are_refused(rejects):
+    ones = np.ones(3)
+    rejects(lambda: curves(labels="abcdef"), "number of labels must be an integer from 1 to 5, got 6")
+    rejects(lambda: said(curves(), ones, ones), "number of rows must be an integer from 1 to 1, got 2")
+    lines = Lines(new_figure((5, 3)).add_subplot(), "Title", "x", "y", labels=("one",))
+    rejects(lambda: said(lines, (ones, ones), (ones, ones)), "number of lines must be an integer from 1 to 1, got 2")
 
 
 def test_curves_may_begin_at_layer_0():
