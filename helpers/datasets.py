@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .arguments import integer, number
+from .arguments import integer
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
@@ -32,23 +32,22 @@ def load(name, folder=DATA):
 
     Raises DamagedData, with the file's name and how to restore it, if it is missing, truncated or altered.
     """
+    def damage(file, what):
+        return DamagedData(f"data/{file} {what}; restore it with: git checkout -- data/{file}")
+
     path = Path(folder) / name
-    restore = f"restore it with: git checkout -- data/{name}"
     try:
         sums = (path.parent / "SHA256SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
         content = path.read_bytes()
     except FileNotFoundError as missing:
-        lost = Path(missing.filename).name
-        raise DamagedData(f"data/{lost} is missing; restore it with: git checkout -- data/{lost}") from None
+        raise damage(Path(missing.filename).name, "is missing") from None
     expected = {line[66:]: line[:64] for line in sums}.get(name)  # 64 hexadecimal digits, two blanks, a name
     if expected is None:
-        raise DamagedData(f"data/SHA256SUMS has no line for {name}; restore it with: git checkout -- data/SHA256SUMS")
+        raise damage("SHA256SUMS", f"has no line for {name}")
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise DamagedData(
-            f"data/{name} is not the recorded file: {len(content)} bytes with sha256 {found[:12]}…, "
-            f"expected {expected[:12]}…; {restore}"
-        )
+        known = f"{len(content)} bytes with sha256 {found[:12]}…, expected {expected[:12]}…"
+        raise damage(name, f"is not the recorded file: {known}")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}
 
@@ -96,21 +95,18 @@ def digits(seed=0, *, test=297, folder=DATA):
     return Split(x[:-test], y[:-test], x[-test:], y[-test:])
 
 
-def spirals(seed=0, *, examples=800, test=200, turns=1.5, noise=0.03):
-    """Points on two spirals that wind around each other, as a Split of 2 features (from about -2.1 to 2.1) and 2 classes.
+def spirals(seed=0):
+    """800 points on two spirals that wind around each other, as a Split of 2 features (from about -2.1 to 2.1) and 2 classes.
 
-    examples: 2 to 100000, of which `test` are held out. turns: of each spiral. noise: standard deviation of what is added to
-    both coordinates of a point, where the spirals end at radius 1; in the end all is scaled to standard deviation 1.
-    Raises ValueError on a bad argument. After K. Lang, M. Witbrock: "Learning to Tell Two Spirals Apart", 1988.
+    200 of them are held out. Each spiral turns 1.5 times and ends at radius 1; noise of standard deviation 0.03 is added to
+    both coordinates, and in the end all is scaled to standard deviation 1. Raises ValueError on a bad `seed`.
+    After K. Lang, M. Witbrock: "Learning to Tell Two Spirals Apart", 1988.
     """
-    examples = integer("examples", examples, 2, 100_000)
-    test = integer("test", test, 1, examples - 1)
-    turns, noise = number("turns", turns, 0, 100), number("noise", noise, 0)
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
-    y = torch.arange(examples) % 2
-    radius = torch.rand(examples, generator=generator).sqrt()  # as many points on each stretch of the spiral, about
-    angle = 2 * torch.pi * turns * radius + torch.pi * y
+    y = torch.arange(800) % 2
+    radius = torch.rand(800, generator=generator).sqrt()  # as many points on each stretch of the spiral, about
+    angle = 2 * torch.pi * 1.5 * radius + torch.pi * y
     x = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
-    x = x + noise * torch.randn(examples, 2, generator=generator)
-    x = (x - x[test:].mean()) / x[test:].std(correction=0)
-    return Split(x[test:], y[test:], x[:test], y[:test])
+    x = x + 0.03 * torch.randn(800, 2, generator=generator)
+    x = (x - x[200:].mean()) / x[200:].std(correction=0)
+    return Split(x[200:], y[200:], x[:200], y[:200])

@@ -13,15 +13,15 @@ from .signals import DTYPES, profile
 from .sliders import CRITICAL, EXAMPLES, SLIDERS, Sliders, button, table, two_panels
 from .training import fit
 
-UNIT_GAIN = CRITICAL | {"sigmoid": 4.0}  # the gain that makes up for the activation's greatest slope
+UNIT_GAIN = CRITICAL | {"sigmoid": 4.0}  # keeps a gradient's size where the activation is steepest (a ReLU: where half of its units pass)
+SHARE = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0, "backward": True}
 MATRICES = ("random", "symmetric", "orthogonal")
 
 
 class Explorer(Sliders):
     """Sliders for a network at initialization, and what its signal does, layer by layer.
 
-    x: (examples, features), the signal; None takes 256 digits. seed: of the weights. The other arguments are the settings at
-    the start, which *reset* brings back: depth 1 to 200, gain 0 to 4, width 1 to 256, activation and dtype by name. Those that
+    The signal is 256 digits. seed: of the weights. The other arguments are the settings at the start, which *reset* brings back: depth 1 to 200, gain 0 to 4, width 1 to 256, activation and dtype by name. Those that
     have a control only where they are given: norm by name, batch, the examples that are normalized together, 2 to 256,
     gamma, 0 to 3, and beta, -3 to 3, of every norm in the network; skip, branch_scale, 0 to 1, and order, as in `build`.
     backward: the panels show the way there and the way back, the signal that the layers work on (the stream of `Profile`) and
@@ -30,13 +30,12 @@ class Explorer(Sliders):
     """
 
     def __init__(
-        self, *, x=None, backward=False, seed=1, depth=50, gain=1.0, width=100, activation="relu", dtype="float32",
+        self, *, backward=False, seed=1, depth=50, gain=1.0, width=100, activation="relu", dtype="float32",
         norm=None, batch=None, gamma=None, beta=None, skip=None, branch_scale=None, order=None,
     ):
-        if x is not None and choice("backward", backward, (False, True)):
-            raise ValueError("x must be None where backward is True: the classes are those of the digits")
-        self.x = digits(0).x[:EXAMPLES] if x is None else x
-        self.y = digits(0).y[:EXAMPLES] if choice("backward", backward, (False, True)) else None
+        data = digits(0)
+        self.x = data.x[:EXAMPLES]
+        self.y = data.y[:EXAMPLES] if choice("backward", backward, (False, True)) else None
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         settings = {"depth": depth, "gain": gain, "width": width, "activation": activation, "dtype": dtype}
         settings |= {"norm": norm, "batch": batch, "gamma": gamma, "beta": beta}
@@ -80,9 +79,9 @@ class ProductExplorer(Sliders):
         data = digits(0)
         self.x, self.y = data.x[:32].double(), data.y[:32]
         self.seed = integer("seed", seed, 0, 2**63 - 1)
-        named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0, "backward": True}
-        plain = partial(Curves, title="Plain, x → F(x): F′ a layer", labels=("product", "real network"), **named)
-        skip = partial(Curves, title="With a skip, x → x + F(x): 1 + F′ a layer", labels=("product", "real network"), **named)
+        curves = partial(Curves, labels=("product", "real network"), **SHARE)
+        plain = partial(curves, title="Plain, x → F(x): F′ a layer")
+        skip = partial(curves, title="With a skip, x → x + F(x): 1 + F′ a layer")
         settings = {"factor": factor, "depth": depth, "activation": activation}
         super().__init__(*two_panels(plain, skip, (-0.18, -0.18)), settings)
 
@@ -125,9 +124,8 @@ class RecurrentExplorer(Sliders):
             self.radius[kind] = float(torch.linalg.eigvals(weights[0]).abs().max())
             start = torch.randn(16, 64, generator=generator, dtype=torch.double)
             self.sizes[kind] = way_back(start, weights), way_back(start, weights[:1] * len(weights))
-        named = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0, "backward": True, "unit": "step"}
-        own = partial(Curves, title="A new matrix in each step (depth)", **named)
-        same = partial(Curves, title="The same matrix in each step (time)", **named)
+        own = partial(Curves, title="A new matrix in each step (depth)", unit="step", **SHARE)
+        same = partial(Curves, title="The same matrix in each step (time)", unit="step", **SHARE)
         settings = {"gain": gain, "steps": steps, "matrix": matrix}
         super().__init__(*two_panels(own, same, (-0.18, -0.18)), settings, {"matrix": MATRICES})
 
@@ -149,8 +147,8 @@ class AveragesExplorer(Sliders):
     """One unit with batch norm: its running averages as they approach the batches' moments, and its output in both modes.
 
     The unit is the first of a linear layer on the digits. mode: "train" or "eval"; batches: how many training batches the layer
-    has seen, 0 to 100; batch: examples in each, 2 to 256; momentum: 0.01 to 1; seed of the order of the examples. The output
-    is that for the 297 test digits. Raises ValueError on a setting that is not allowed.
+    has seen, 0 to 100; batch: examples in each, 2 to 256; momentum: 0.01 to 1; seed: of the draw of the batches, with
+    replacement. The output is that for the 297 test digits. Raises ValueError on a setting that is not allowed.
     """
 
     def __init__(self, *, mode="eval", batches=5, batch=32, momentum=0.1, seed=0):

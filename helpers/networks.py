@@ -20,7 +20,7 @@ class Linear(nn.Module):
     weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in); bias: (*stack, fan_out), zero, or None.
     x: (batch, fan_in), the same for every network, or (*stack, batch, fan_in). Returns (*stack, batch, fan_out).
     `gain` is a number or a tensor of shape `stack`. `generator` is a torch.Generator, whose one draw serves the whole
-    stack, or a list of them, one per network. Raises ValueError on an x of another shape.
+    stack, or a list of them, one per network. Raises ValueError on an x of another shape or dtype.
     He et al. 2015, "Delving Deep into Rectifiers", for gain = sqrt(2).
     """
 
@@ -46,7 +46,6 @@ class Linear(nn.Module):
         if self.weight.dim() == 2:
             return torch.addmm(self.bias, x, self.weight)  # the same in one call, a little quicker
         return (x @ self.weight).add_(self.bias[..., None, :])  # in place: no second matrix to fetch
-
 
 
 def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
@@ -108,7 +107,7 @@ class BatchNorm(_Norm):
     train(): normalizes by the batch's own mean and biased variance, and moves the running averages a share `momentum` of the
     way to the batch's mean and *unbiased* variance; momentum=None makes them plain averages over all batches so far.
     eval(): normalizes by the running averages, so that no answer depends on the rest of the batch.
-    Raises ValueError on an x of another shape, and in training on a batch of one, whose variance is 0.
+    Raises ValueError on an x of another shape or dtype, and in training on a batch of one, whose variance is 0.
     Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
     """
 
@@ -134,12 +133,11 @@ class BatchNorm(_Norm):
         return batch_norm(x, gamma, beta, mean, var, eps=self.eps)
 
 
-
 class LayerNorm(_Norm):
     """Each example's values over the units, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
 
     x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. No running averages: an example
-    never sees its batch. Raises ValueError on an x of another shape. Ba et al. 2016, "Layer Normalization".
+    never sees its batch. Raises ValueError on an x of another shape or dtype. Ba et al. 2016, "Layer Normalization".
     """
 
     def normalize(self, x, gamma, beta):
@@ -251,21 +249,21 @@ class Shortcut(nn.Module):
         return nn.functional.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels))
 
 
-def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="batch", skip=False, order="post", seed=0):
+def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="batch", skip=False, seed=0):
     """A convolutional network of He's CIFAR shape, 3x3 everywhere, from flat images x (batch, pixels) to class scores.
 
-    depth: 8, 14, 20, … 2000: one convolution, then for each entry of `channels` the same number of pairs of them, then a Linear. At
-    each new number of channels, the image's height and width are halved. image: channels, height and width of x.
-    Every convolution is followed by norm, "batch" or "none", and a ReLU; with `skip` each pair stands in a Residual: order "post"
-    relu(shortcut(x) + conv-norm-relu-conv-norm(x)), "pre" shortcut(x) + norm-relu-conv-norm-relu-conv(x). Weights are He's.
-    There is no stack here, and the layers are torch.nn's. Raises ValueError on a bad argument.
-    He et al. 2015, "Deep Residual Learning", section 4.2; He et al. 2016, "Identity Mappings", for "pre".
+    depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of `channels`, then a Linear: with
+    three entries, `depth` layers in all. At each new number of channels, the image's height and width are halved. image:
+    channels, height and width of x. Every convolution is followed by norm, "batch" or "none", and a ReLU; with `skip` each pair
+    stands in a Residual, relu(shortcut(x) + conv-norm-relu-conv-norm(x)). Weights are He's. There is no stack here, and the
+    layers are torch.nn's. Raises ValueError on a bad depth, classes, norm, skip or seed.
+    He et al. 2015, "Deep Residual Learning", section 4.2.
     """
     if integer("depth", depth, 8, 2000) % 6 != 2:
         raise ValueError(f"depth must be 6n + 2, such as 8, 14, 20 or 56, got {depth}")
+    integer("classes", classes, 1, 10**6)
     choice("norm", norm, ("none", "batch"))
     choice("skip", skip, (False, True))
-    choice("order", order, ORDERS)
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
 
     def conv(before, after, stride=1):
@@ -278,23 +276,16 @@ def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="b
     def active(width):
         return [nn.BatchNorm2d(width), nn.ReLU()] if norm == "batch" else [nn.ReLU()]
 
-    pre = skip and order == "pre"
     width = channels[0]
-    layers = [nn.Unflatten(1, image), conv(image[0], width), *([] if pre else active(width))]
-    for block in range((depth - 2) // 6 * len(channels)):
-        after = channels[block * len(channels) // ((depth - 2) // 6 * len(channels))]
+    layers = [nn.Unflatten(1, image), conv(image[0], width), *active(width)]
+    for after in [one for one in channels for _ in range((depth - 2) // 6)]:
         stride = 1 if after == width else 2
-        if pre:
-            branch = [*active(width), conv(width, after, stride), *active(after), conv(after, after)]
-        else:
-            branch = [conv(width, after, stride), *active(after), conv(after, after), *active(after)]
+        *branch, relu = conv(width, after, stride), *active(after), conv(after, after), *active(after)
         if skip:
-            shortcut = Shortcut(after - width, stride) if stride > 1 else None
-            branch = [Residual(branch if pre else branch[:-1], shortcut=shortcut), *([] if pre else branch[-1:])]
-        layers += branch
+            branch = [Residual(branch, shortcut=Shortcut(after - width, stride) if stride > 1 else None)]
+        layers += [*branch, relu]
         width = after
-    last = Linear(width, classes, generator=generator)
-    return nn.Sequential(*layers, *(active(width) if pre else []), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(width, classes, generator=generator))
 
 
 def cross_entropy(scores, y):

@@ -86,8 +86,8 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     if not isinstance(x, torch.Tensor) or x.dim() < 2 or 0 in x.shape:
         given = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
         raise ValueError(f"x must be a tensor of shape (batch, inputs), got {given}")
-    given = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
-    if y is not None and (not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != x.shape[-2:-1]):
+    if y is not None and not (isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]):
+        given = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
         raise ValueError(f"y must be an int64 tensor of shape ({x.shape[-2]},), got {given}")
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
     if any(value.dtype != (cast or value.dtype) for value in net.parameters()):
@@ -112,7 +112,7 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
         raise ValueError(f"net must be fully connected, got an activation of shape {tuple(odd[0])}")
     columns = _columns(rows, bins, scores.shape[:-2])
     if y is not None:
-        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[-1]:
+        if not 0 <= int(y.min()) <= int(y.max()) < scores.shape[-1]:
             found = f"{int(y.min())} to {int(y.max())}"
             raise ValueError(f"y must be class numbers from 0 to {scores.shape[-1] - 1}, got {found}")
         columns |= _gradients(scores, y, kept, net)

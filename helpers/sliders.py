@@ -113,8 +113,14 @@ class Live:
         return to_png(np.asarray(canvas.buffer_rgba()), level=1)
 
 
+def discard(control):
+    """Closes a control and the models that belong to it."""
+    for model in (control.style, control.layout, control):
+        model.close()
+
+
 class Sliders(widgets.VBox):
-    """Controls and a figure of two drawings that follows them. What is drawn is told by a subclass, in `draw`.
+    """Controls and a figure of drawings that follows them. What is drawn is told by a subclass, in `draw`.
 
     settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
     choices: lists of the values of those settings that SLIDERS and MENUS do not know. buttons: what stands beside *reset*.
@@ -152,8 +158,8 @@ class Sliders(widgets.VBox):
         New ones, because while the kernel is busy the page holds back a control's last move, and sends it after the click on
         *reset*: a control that nobody observes any more may then have it.
         """
-        for model in (model for old in self.replaced for model in (old.style, old.layout, old)):
-            model.close()
+        for old in self.replaced:
+            discard(old)
         self.replaced = [*self.controls.values()]  # closed when their successors go: what the page held back for them has come then
         for old in self.replaced:
             old.unobserve_all()
@@ -172,7 +178,7 @@ class Sliders(widgets.VBox):
         """Moves several controls and draws once. Raises ValueError, and moves none, if a setting is not allowed."""
         for name, value in settings.items():
             choice("setting", name, tuple(self.controls))
-            control(name, value, self.choices.get(name))
+            discard(control(name, value, self.choices.get(name)))
         self.quiet = True
         for name, value in settings.items():
             self.controls[name].value = value

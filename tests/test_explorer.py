@@ -356,10 +356,6 @@ def test_a_skips_setting_that_is_not_allowed_is_named(rejects, bad, message):
     rejects(lambda: Explorer(**bad), message)
 
 
-def test_a_gradient_needs_the_digits_and_their_classes(rejects):
-    rejects(lambda: Explorer(x=torch.ones(8, 3), backward=True), "x must be None where backward is True: the classes are those of the digits")
-
-
 def test_states_with_skips_are_drawn_there_and_back(both_ways, subtests):
     chance = random.Random(0)
     for values in product(*SKIPS.values()):

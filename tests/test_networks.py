@@ -329,7 +329,7 @@ def test_the_default_eps_of_layer_norm_is_torchs_own():
 
 # --- He's convolutional networks ------------------------------------------------------------------------------------------------
 
-CONV_WIRINGS = {"plain": {}, "post": {"skip": True}, "pre": {"skip": True, "order": "pre"}}
+CONV_WIRINGS = {"plain": {}, "post": {"skip": True}}
 
 
 def convolutions(net):
@@ -369,9 +369,8 @@ def test_the_shortcut_takes_every_other_pixel_and_adds_channels_of_zeros():
     assert out.shape == (1, 5, 2, 2) and torch.equal(out[0, :2], x[0, :, ::2, ::2]) and (out[0, 2:] == 0).all()
 
 
-@pytest.mark.parametrize("order", ["pre", "post"])
-def test_a_residual_conv_block_whose_branch_is_silent_hands_on_its_input(order):
-    net = build_conv(8, classes=10, skip=True, order=order, norm="none")
+def test_a_residual_conv_block_whose_branch_is_silent_hands_on_its_input():
+    net = build_conv(8, classes=10, skip=True, norm="none")
     for block in (layer for layer in net if isinstance(layer, Residual)):
         convolutions(block)[-1].weight.data.zero_()
         x = torch.rand(2, convolutions(block)[0].in_channels, 4, 4)
@@ -384,7 +383,7 @@ def test_a_residual_conv_block_whose_branch_is_silent_hands_on_its_input(order):
         ({"depth": 21}, "depth must be 6n + 2, such as 8, 14, 20 or 56, got 21"),
         ({"depth": 2}, "depth must be an integer from 8 to 2000, got 2"),
         ({"norm": "layer"}, "norm must be one of 'none', 'batch', got 'layer'"),
-        ({"order": "before"}, "order must be one of 'pre', 'post', got 'before'"),
+        ({"classes": 0}, "classes must be an integer from 1 to 1000000, got 0"),
         ({"seed": -1}, "seed must be an integer from 0 to 9223372036854775807, got -1"),
     ],
     ids=str,
