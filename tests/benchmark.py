@@ -323,6 +323,7 @@ def main():
     os.environ.update(ONE_THREAD)  # for the kernels, which inherit it
     print(
         f"{os.cpu_count()} processor cores, one used. Medians of CPU time, but for the key presses: of time on the clock.\n"
+        "The baseline of every key press is one figure, lesson 02's, written with `interact` and pyplot.\n"
     )
     print("| what | baseline | ours | ratio | target |\n|---|---|---|---|---|")
     measured = {
@@ -340,7 +341,7 @@ def main():
     for name, (call, slider) in EXPLORERS.items():
         if only in name:
             pairs = press_times(call, slider, 2 if quick else 6)
-            print(row(f"{name}: key press to pixels, median / 95th percentile, against the same", pairs, 0.25, FIGURES), flush=True)
+            print(row(f"{name}: key press to pixels, median / 95th percentile, against that figure", pairs, 0.25, FIGURES), flush=True)
     for depth, rate in (20, 10), (200, 4):
         if only in f"Playground, {depth} layers":
             frame, steps = training_rates(depth, 6 if quick else 15)

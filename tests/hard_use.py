@@ -49,7 +49,7 @@ def lessons(root, names=QUICK, before=(), processes=1, **environment):
 def rounds(folder, count=20):
     """The whole series `count` times, in another order each time, with 1, 2 or 4 threads; with one, two processes side by side."""
     root, failures = copy(folder), []
-    names = sorted(path.stem for path in (ROOT / "notebooks").glob("0*.ipynb"))
+    names = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
     for k in range(count):
         order, threads, begin = random.Random(k).sample(names, len(names)), THREADS[k % 10], time.monotonic()
         for name in names:

@@ -72,3 +72,20 @@ def test_the_recipes_say_what_the_readme_says():
     assert (ROOT / ".binder" / "runtime.txt").read_text().strip() == "python-3.11"
     lines = (ROOT / ".binder" / "requirements.txt").read_text().splitlines()
     assert [line for line in lines if not line.startswith("#")] == ["-r ../requirements.txt"]
+
+
+def test_windows_types_the_same_words():
+    [line] = re.findall(r"`(py -3\.11 .*)`", README)
+    for there, here in (("py -3.11", "python3"), ("Scripts\\", "bin/"), (".venv\\", ".venv/"), ("; ", " && ")):
+        line = line.replace(there, here)
+    assert f"{line} --allow-root" in README
+
+
+def test_binder_would_install_the_course_in_the_repository():
+    """repo2docker's own reading of the recipe; a container is not built."""
+    [command] = re.findall(r"`(jupyter-repo2docker .*)`", README)
+    words = [Path(sys.executable).parent / "jupyter-repo2docker", *command.split()[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    recipe = done.stdout + done.stderr
+    assert "python=3.11" in recipe
+    assert re.findall(r"pip install (.*)", recipe) == ['--no-cache-dir -r ".binder/requirements.txt"']  # no second copy of helpers

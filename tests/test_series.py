@@ -13,7 +13,7 @@ import pytest
 import helpers
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSONS = {path.stem: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))}
+LESSONS = {path.stem: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
 TEXTS = {name: "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown") for name, notebook in LESSONS.items()}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FLOORS = {

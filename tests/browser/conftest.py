@@ -30,7 +30,7 @@ def course(browser, tmp_path_factory):
     root = tmp_path_factory.mktemp("course")
     ignored = shutil.ignore_patterns(".ipynb_checkpoints")
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=ignored)
-    for path in (root / "notebooks").glob("0*.ipynb"):
+    for path in (root / "notebooks").glob("[0-9]*.ipynb"):
         if path.name != LESSON:
             shorten(path)
     with lab.server(root, tmp_path_factory.mktemp("private")) as url:
