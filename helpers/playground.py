@@ -18,7 +18,7 @@ from .datasets import digits, spirals
 from .figures import Answers, Curves, Lines, Plane, new_figure
 from .networks import Linear, build
 from .signals import Profile, profile
-from .sliders import Live, Sliders, button, table
+from .sliders import Live, Sliders, button, shut, table
 from .training import Trainer, error, predict
 
 DATA = {"digits": digits, "spirals": spirals}
@@ -182,6 +182,7 @@ class Playground(Sliders):
     seconds, and goes on when one does again. Raises ValueError on a setting that is not allowed.
     """
 
+    resets = "Back to step 0, with the knobs as they are"
     going, worker, clock, run = False, None, None, None  # so from the first moment on, for `close` is called where a setting was not allowed, too
 
     def __init__(self, *, seed=0, **settings):
@@ -225,6 +226,7 @@ class Playground(Sliders):
     def start(self):
         """Trains until it is paused."""
         if not self.going:
+            self.halt()  # after a divergence the thread still draws its last picture
             self.going, self.note = True, ""
             self.toggle.description, self.clock.playing = "pause", True
             self.work_on()
@@ -270,6 +272,10 @@ class Playground(Sliders):
             with self.hand:
                 self.halt()
                 self.clock.playing = False
+        if hasattr(self, "replaced"):
+            self.live.stills.clear()
+            for part in (*self.replaced, *self.children, self.layout):
+                shut(part)
         super().close()
 
     @property
@@ -297,8 +303,16 @@ class Playground(Sliders):
 
     def renew(self):
         """Makes the network that is asked for, and shows it."""
-        note, self.wanted = self.wanted, None
-        self.present(Run(**self.state, seed=self.seed), note)
+        while self.wanted is not None:
+            note, self.wanted = self.wanted, None
+            self.present(Run(**self.state, seed=self.seed), note)
+            if self.others:  # turned back while it was made, when `show` still compared them with the network before it
+                self.wanted = note
+
+    @property
+    def others(self):
+        """The knobs that stand otherwise than the present network's, of those that make another network."""
+        return [name for name, value in self.state.items() if value != self.run.settings[name] and name not in WHILE_TRAINING]
 
     def present(self, run, note=None):
         """Shows the present moment of a run, with a new note. While the thread lives, nobody else calls this."""
@@ -336,6 +350,7 @@ class Playground(Sliders):
                     if self.run.diverged and self.wanted is None:
                         self.going, self.toggle.description, self.clock.playing = False, "start", False
                         self.present(self.run)
+                        self.renew()  # asked for since
         except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
             self.going, self.note = False, f"Training stopped with {type(failure).__name__}: {failure}"
 
@@ -369,11 +384,12 @@ class Playground(Sliders):
         """Follows the knobs."""
         if self.quiet:
             return
-        others = [name for name, value in self.state.items() if value != self.run.settings[name] and name not in WHILE_TRAINING]
-        if others:
+        if others := self.others:
             return self.begin(f"Another {' and '.join(others)} is another network: step 0.")
         if changed := self.run.turn(*(self.state[name] for name in WHILE_TRAINING)):
             self.note = " ".join(f"{name} is {self.state[name]:g} from step {self.run.step} on." for name in changed)
+            if not (self.going or self.run.step):
+                self.seen = self.run.look()  # with the update that the first step would now be
         self.redraw()
 
     def picture(self, **state):

@@ -113,19 +113,23 @@ class Live:
         return to_png(np.asarray(canvas.buffer_rgba()), level=1)
 
 
-def discard(control):
-    """Closes a control and the models that belong to it."""
-    for model in (control.style, control.layout, control):
-        model.close()
+def shut(widget):
+    """Closes a widget and all that belongs to it; what is not closed, ipywidgets keeps for ever."""
+    for one in (*getattr(widget, "children", ()), getattr(widget, "style", None), getattr(widget, "layout", None)):
+        if isinstance(one, widgets.Widget):
+            shut(one)
+    widget.close()
 
 
 class Sliders(widgets.VBox):
     """Controls and a figure of drawings that follows them. What is drawn is told by a subclass, in `draw`.
 
-    settings: name and value of each control at the start, which *reset* brings back; a value of None makes no control.
+    settings: name and value of each control at the start; a value of None makes no control.
     choices: lists of the values of those settings that SLIDERS and MENUS do not know. buttons: what stands beside *reset*.
     columns: of the figure's grid of drawings, as in Live.
     """
+
+    resets = "Back to the settings at the start"
 
     def __init__(self, figure, drawings, settings, choices=None, buttons=(), columns=None):
         self.initial = {name: value for name, value in settings.items() if value is not None}
@@ -133,7 +137,7 @@ class Sliders(widgets.VBox):
         self.live = Live(figure, drawings, columns)
         self.page, self.style = widgets.HTML(), widgets.HTML()  # apart, for a new style makes the browser look at the whole page
         self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
-        bar = widgets.Box([button("reset", self.reset, "Back to the settings at the start"), *buttons])
+        bar = widgets.Box([button("reset", self.reset, self.resets), *buttons])
         bar.add_class("buttons")
         rows = widgets.Box([self.box, bar])
         rows.add_class("controls")
@@ -159,7 +163,7 @@ class Sliders(widgets.VBox):
         *reset*: a control that nobody observes any more may then have it.
         """
         for old in self.replaced:
-            discard(old)
+            shut(old)
         self.replaced = [*self.controls.values()]  # closed when their successors go: what the page held back for them has come then
         for old in self.replaced:
             old.unobserve_all()
@@ -178,7 +182,7 @@ class Sliders(widgets.VBox):
         """Moves several controls and draws once. Raises ValueError, and moves none, if a setting is not allowed."""
         for name, value in settings.items():
             choice("setting", name, tuple(self.controls))
-            discard(control(name, value, self.choices.get(name)))
+            shut(control(name, value, self.choices.get(name)))
         self.quiet = True
         for name, value in settings.items():
             self.controls[name].value = value

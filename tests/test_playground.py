@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from ipywidgets import widgets
 
 from helpers import Playground, digits, fit, playground
 from helpers.datasets import spirals
@@ -312,6 +313,59 @@ def test_a_knob_turned_while_a_network_is_made_is_answered_at_once(small, monkey
     pausing.join()
     assert small.run.settings == small.state == OWN | {"depth": 4, "width": 8, "lr": 0.1} and small.run.step == 0
     assert small.run.trainer.lr == torch.tensor(0.1) and "Another depth is another network" in small.alt
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_knob_that_is_turned_back_while_its_network_is_made_has_the_last_word(small, training, monkeypatch):
+    def turned_back(**settings):
+        if settings["depth"] == 5:
+            small.controls["depth"].value = 3
+        return Run(**settings)
+
+    if training:
+        small.start()
+        train(small)
+    monkeypatch.setattr(playground, "Run", turned_back)
+    old = small.run
+    small.controls["depth"].value = 5
+    wait_until(lambda: small.run is not old and not small.others)
+    small.pause()
+    assert small.state["depth"] == 3 == len(small.run.weights)
+
+
+def test_a_learning_rate_turned_before_the_first_step_shows_in_the_picture(small):
+    small.controls["lr"].value = 3.0
+    np.testing.assert_array_equal(small.seen.update, small.run.look().update)
+    small.keep()
+    assert small.kept[0].line == small.line == "Playground(depth=3, width=8, lr=3.0)"
+
+
+def test_start_waits_for_the_last_picture_of_a_run_that_diverged(small, monkeypatch):
+    drawing, picture = threading.Event(), small.picture
+
+    def slow(**settings):
+        if threading.current_thread().name == "playground" and small.run.diverged:
+            drawing.set()
+            time.sleep(0.3)
+        return picture(**settings)
+
+    monkeypatch.setattr(small, "picture", slow)
+    small.set(gain=4.0, depth=20, lr=3.0)
+    small.start()
+    assert drawing.wait(30)
+    most, start = [], small.work_on
+    monkeypatch.setattr(small, "work_on", lambda: (start(), most.append(len(threads()))))
+    small.start()
+    assert most == [1], "never two threads on one network"
+    wait_until(lambda: not small.going)
+
+
+def test_a_closed_playground_leaves_nothing_behind():
+    before = len(widgets.widget._instances)
+    made = Playground(**SMALL)
+    made.controls["depth"].value = 4
+    made.reset(), made.preset("exploding"), made.close()
+    assert len(widgets.widget._instances) == before
 
 
 def test_several_knobs_may_be_turned_in_one_go(small):
