@@ -16,7 +16,11 @@ def integer(name, value, low, high):
 def number(name, value, low=-math.inf, high=math.inf):
     """`value` as a float, if it is a finite number from `low` to `high`; a ValueError that says so if not."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and low <= value <= high):
+    try:
+        finite = real and math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
+        finite = False
+    if not (finite and low <= value <= high):
         limits = f" from {low:g} to {high:g}" if high < math.inf else f" from {low:g} up" if low > -math.inf else ""
         raise ValueError(f"{name} must be a finite number{limits}, got {value!r}")
     return float(value)

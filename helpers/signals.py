@@ -211,7 +211,7 @@ def _sample_moments(sample):
 def _histogram(z, low, high, bins):
     """np.histogram's counts of z in `bins` bins from low to high, up to values that lie on an edge."""
     scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
-    if not abs(low * scale) < 1e3 or not scale < 1e30:  # bins too fine for float32
+    if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # bins too fine for float32
         return np.histogram(z.astype(np.float64), bins, (low, high))[0]
     return np.bincount((z * z.dtype.type(scale) - z.dtype.type(low * scale)).astype(np.uint8), minlength=bins)
 

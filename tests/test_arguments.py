@@ -19,7 +19,7 @@ BUILD = [
     *[("inputs", value, "an integer from 1 to 1000000") for value in (0, 10**6 + 1, "64")],
     *[("classes", value, "an integer from 1 to 1000000") for value in (0, 10**6 + 1, None)],
     *[("gain", value, GAIN) for value in (NAN, INF, -INF, -1.0, "he", True, 1j)],
-    *[("branch_scale", value, "a finite number") for value in (NAN, INF, "small", None, True)],
+    *[("branch_scale", value, "a finite number") for value in (NAN, INF, 10**400, "small", None, True)],
     *[("activation", value, "one of 'relu', 'tanh', 'sigmoid', 'linear'") for value in ("selu", "ReLU", nn.ReLU, None)],
     *[("norm", value, "one of 'none', 'batch', 'layer'") for value in ("bacth", None, False)],
     *[("order", value, "one of 'pre', 'post'") for value in ("middle", None)],

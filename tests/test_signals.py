@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from helpers import build, build_conv, profile
+from helpers import build, build_conv, profile, signals
 from helpers.networks import BatchNorm, LayerNorm, Linear, Residual
 from helpers.signals import SAMPLE
 
@@ -232,6 +232,14 @@ def test_every_number_is_that_of_a_slow_computation(activation, variant, trainin
     net = shaken(build(**SMALL, activation=activation, gain=2.0, **variant)).train(training)
     x = normal(64, 8, seed=2)
     assert_described(profile(net, x), reference(net, x), rtol=2e-5)
+
+
+@pytest.mark.parametrize("bins", [2, 3, 5, 9])
+def test_few_bins_far_from_zero_hold_every_value(bins):
+    for k in range(200):
+        z = (470 + normal(2, 50, seed=k)).numpy().ravel()
+        counts = signals._histogram(z, float(z.min()), float(z.max()), bins)
+        assert len(counts) == bins and counts.sum() == 100
 
 
 @pytest.mark.parametrize("bins", [2, 7, 60, 127])
