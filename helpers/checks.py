@@ -110,9 +110,12 @@ def plain(part):
     if isinstance(part, dict):
         return {str(key): "..." if one is ... else getattr(one, "item", lambda one=one: one)() for key, one in part.items()}
     try:
-        part = torch.as_tensor(part).detach().double()
+        part = torch.as_tensor(part).detach()
     except (TypeError, ValueError, RuntimeError):
         return repr(part)[:80]
+    if part.is_complex():
+        return repr(part)[:80]
+    part = part.double()
     return [list(part.shape), part.flatten().tolist()]
 
 
@@ -189,7 +192,7 @@ def same_parts(given, wanted, tolerance=TOLERANCE):
 def same(given, wanted, tolerance=TOLERANCE):
     """Whether two answers are the same number or array, but for rounding: to `tolerance` times the largest entry."""
     try:
-        given, wanted = (torch.as_tensor(one).detach().double() for one in (given, wanted))
+        given, wanted = (torch.as_tensor(one).detach().to(torch.complex128) for one in (given, wanted))
     except (TypeError, ValueError, RuntimeError):
         return False
     close = tolerance * float(wanted.abs().max()) + 1e-12

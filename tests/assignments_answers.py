@@ -35,6 +35,14 @@ def sizes(x, weights):
         x = torch.relu(x @ weight)
     return [x.square().mean().sqrt()]
 """),
+        ("weights that are not finite", {"draw"}, """
+def draw(fan_in, fan_out, gain, generator):
+    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_in**0.5 * float("inf")
+"""),
+        ("the negative half taken away", {"critical_gain"}, """
+def critical_gain(positive, negative):
+    return (2 / (positive**2 - negative**2)) ** 0.5
+"""),
         ("gain 1/D", {"draw"}, """
 def draw(fan_in, fan_out, gain, generator):
     return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_in
@@ -314,6 +322,10 @@ def recipe():
         ("twice the same means", {"another"}, """
 def another():
     return {"skip": True, "branch_scale": 1 / 199}
+"""),
+        ("twice the same means, and a norm that does nothing more", {"another"}, """
+def another():
+    return {"skip": True, "branch_scale": 199**-0.5, "norm": "layer"}
 """),
         ("a second one that fails", {"another"}, """
 def another():

@@ -50,6 +50,8 @@ def look_at_draw(function, fan_in, fan_out, gain, seed):
         return {"": ...}
     if not isinstance(first, torch.Tensor) or first.dim() != 2:
         raise Mistake("return a matrix, a tensor with two dimensions")
+    if not first.isfinite().all():
+        raise Mistake("the weights must be finite numbers; some are NaN or infinite")
     again = function(fan_in, fan_out, gain, torch.Generator().manual_seed(seed))
     return {"first": first, "next": second[0], "again": again[0]}
 
@@ -165,7 +167,7 @@ EXERCISES = {
             "square each slope by itself: (p + n)² is not p² + n²": lambda positive, negative: (2 / (positive + negative) ** 2) ** 0.5,
             "the mean of the two slopes is not the root of their mean square": lambda positive, negative: 2 / (positive + negative),
             "the negative half adds to the mean square; it takes nothing away": lambda positive, negative: (
-                abs(2 / (positive**2 - negative**2)) ** 0.5
+                (2 / (positive**2 - negative**2)) ** 0.5
             ),
         },
     ),

@@ -12,8 +12,8 @@ START = {"norm": "none", "skip": False, "branch_scale": 1.0, "order": "pre", "ac
 
 @cache
 def trained(chosen, seed):
-    """The History of the network that the pairs in `chosen` describe, on a split of the digits drawn from `seed`."""
-    settings = START | dict(chosen)
+    """The History of the network that `chosen` describes, by names, types and values, on a split of the digits drawn from `seed`."""
+    settings = START | {name: value for name, _, value in chosen}
     of_fit = {name: settings.pop(name) for name in ("lr", "epochs")}
     net = build(DEPTH, WIDTH, inputs=64, classes=10, seed=seed, **settings)
     return fit(net, digits(seed), batch=BATCH, seed=seed, progress=False, **of_fit)
@@ -34,7 +34,7 @@ def within_budget(chosen):
 def ran(chosen, seed):
     within_budget(chosen)
     try:
-        return trained(tuple(sorted(chosen.items())), seed)
+        return trained(tuple((name, type(chosen[name]), chosen[name]) for name in sorted(chosen)), seed)  # 1 is not True
     except (TypeError, ValueError) as problem:
         raise Mistake(f"no network can be built or trained from that: {problem}") from None
 
@@ -61,22 +61,22 @@ def generalizes(parts, seed):
         raise Mistake(f"it is wrong for {error:.0%} of the digits it has not seen, and 15 % are allowed")
 
 
-def kind(chosen):
-    """What keeps the branch small."""
+def means(chosen):
+    """All that keeps the branch small."""
     settings = START | chosen
     if not settings["skip"]:
-        return "nothing: there is no branch"
-    if settings["norm"] != "none":
-        return "a norm"
-    return "learning from 0" if settings["branch_scale"] == 0 else "a number"
+        return {"nothing: there is no branch"}
+    norm = {"a norm"} if settings["norm"] != "none" else set()
+    scale = {"learning from 0" if settings["branch_scale"] == 0 else "a number"}
+    return norm if norm and settings["branch_scale"] == 1 else norm | scale
 
 
 def differs(parts, seed):
     first, second = parts["recipe"], parts["another"]
     for chosen in (first, second):
         within_budget(chosen)
-    if kind(first) == kind(second):
-        raise Mistake(f"in both recipes the branch is kept small by the same means ({kind(first)}): find another")
+    if shared := means(first) & means(second):
+        raise Mistake(f"in both recipes the branch is kept small by the same means ({', '.join(sorted(shared))}): find another")
     learns({"recipe": second}, seed)
 
 
