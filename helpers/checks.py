@@ -180,7 +180,7 @@ def difference(exercise, name, instances, given, wanted):
     if not isinstance(found, torch.Tensor) or found.shape != right.shape:
         shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
         return f"{said} should be a tensor of shape {tuple(right.shape)}, got {shape}"
-    at = (found - right).abs().nan_to_num(torch.inf).argmax()
+    at = (found.to(torch.complex128) - right).abs().nan_to_num(torch.inf).argmax()
     return f"{said} is wrong: one entry should be {right.flatten()[at]:.7g}, got {found.flatten()[at]:.7g}"
 
 
