@@ -2,7 +2,15 @@
 
 from .checks import check, compare
 from .datasets import digits, recorded, spirals
-from .explorer import AveragesExplorer, DepthExplorer, Explorer, MapExplorer, ProductExplorer, RecurrentExplorer, SurfaceExplorer
+from .explorer import (
+    AveragesExplorer,
+    DepthExplorer,
+    Explorer,
+    MapExplorer,
+    ProductExplorer,
+    RecurrentExplorer,
+    SurfaceExplorer,
+)
 from .figures import Lines, Map, Pairs, Spread, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
 from .playground import Playground

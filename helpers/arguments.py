@@ -8,7 +8,11 @@ import torch
 
 def integer(name, value, low, high):
     """`value` as an int, if it is a whole number from `low` to `high`; a ValueError that says so if not."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Integral)
+        or not low <= value <= high
+    ):
         raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
     return int(value)
 
@@ -21,7 +25,13 @@ def number(name, value, low=-math.inf, high=math.inf):
     except OverflowError:  # a whole number too large for a float
         finite = False
     if not (finite and low <= value <= high):
-        limits = f" from {low:g} to {high:g}" if high < math.inf else f" from {low:g} up" if low > -math.inf else ""
+        limits = (
+            f" from {low:g} to {high:g}"
+            if high < math.inf
+            else f" from {low:g} up"
+            if low > -math.inf
+            else ""
+        )
         raise ValueError(f"{name} must be a finite number{limits}, got {value!r}")
     return float(value)
 

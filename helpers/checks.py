@@ -19,7 +19,9 @@ from .networks import build
 from .training import Trainer, error, fit
 
 TOLERANCE = 1e-4
-HANDED_IN = "application/vnd.helpers.answers"  # the output in which a grader finds what an answer gave
+HANDED_IN = (
+    "application/vnd.helpers.answers"  # the output in which a grader finds what an answer gave
+)
 
 
 class Mistake(Exception):
@@ -97,7 +99,9 @@ def hand_in(name, answer, exercises):
     instances are drawn from the seed in the environment's ASSIGNMENT_SEED. Raises Mistake as `check` does where it stops.
     """
     exercise = exercises[name]
-    instances = exercise.instances(torch.Generator().manual_seed(int(os.environ.get("ASSIGNMENT_SEED", "0"))))
+    instances = exercise.instances(
+        torch.Generator().manual_seed(int(os.environ.get("ASSIGNMENT_SEED", "0")))
+    )
     given = [looked_at(exercise, name, answer, instance) for instance in instances]
     text = json.dumps([{part: plain(one) for part, one in parts.items()} for parts in given])
     display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
@@ -108,7 +112,10 @@ def plain(part):
     if part is ...:
         return "..."
     if isinstance(part, dict):
-        return {str(key): "..." if one is ... else getattr(one, "item", lambda one=one: one)() for key, one in part.items()}
+        return {
+            str(key): "..." if one is ... else getattr(one, "item", lambda one=one: one)()
+            for key, one in part.items()
+        }
     try:
         part = torch.as_tensor(part).detach()
     except (TypeError, ValueError, RuntimeError):
@@ -139,7 +146,10 @@ def judge(exercise, name, instances, given):
         return [measure(exercise.look(function, *instance), *instance) for instance in instances]
 
     def alike(part, others):
-        return all(one.get(part) is not None and same(mine.get(part), one[part], exercise.tolerance) for mine, one in zip(given, others))
+        return all(
+            one.get(part) is not None and same(mine.get(part), one[part], exercise.tolerance)
+            for mine, one in zip(given, others)
+        )
 
     wanted, agree = found(exercise.answer), partial(same_parts, tolerance=exercise.tolerance)
     if all(map(agree, given, wanted)):
@@ -157,7 +167,9 @@ def looked_at(exercise, name, answer, instance):
     if answer is ...:
         return {"": ...}
     try:
-        parts = exercise.look(answer, *copy.deepcopy(instance))  # what it changes in place is its own
+        parts = exercise.look(
+            answer, *copy.deepcopy(instance)
+        )  # what it changes in place is its own
     except Mistake:
         raise
     except Exception as error:
@@ -170,10 +182,16 @@ def looked_at(exercise, name, answer, instance):
 def difference(exercise, name, instances, given, wanted):
     """One sentence on the first difference."""
     parts = [(k, part) for k, right in enumerate(wanted) for part in right]
-    k, part = next((k, part) for k, part in parts if not same_parts(given[k], {part: wanted[k][part]}, exercise.tolerance))
+    k, part = next(
+        (k, part)
+        for k, part in parts
+        if not same_parts(given[k], {part: wanted[k][part]}, exercise.tolerance)
+    )
     found, right = given[k].get(part), wanted[k][part]
     if not isinstance(right, torch.Tensor) or right.dim() == 0:
-        arguments = ", ".join(f"{one:.4g}" if isinstance(one, (int, float)) else "…" for one in instances[k])
+        arguments = ", ".join(
+            f"{one:.4g}" if isinstance(one, (int, float)) else "…" for one in instances[k]
+        )
         said = part or f"{name}({arguments})"
         return f"{said} should be {right:.4g}, got {found!r}"
     said = part or f"what {name} returns"
@@ -186,13 +204,19 @@ def difference(exercise, name, instances, given, wanted):
 
 def same_parts(given, wanted, tolerance=TOLERANCE):
     """Whether each part that `wanted` has is the same."""
-    return all(same(given.get(part), right, tolerance) for part, right in wanted.items() if right is not None)
+    return all(
+        same(given.get(part), right, tolerance)
+        for part, right in wanted.items()
+        if right is not None
+    )
 
 
 def same(given, wanted, tolerance=TOLERANCE):
     """Whether two answers are the same number or array, but for rounding: to `tolerance` times the largest entry."""
     try:
-        given, wanted = (torch.as_tensor(one).detach().to(torch.complex128) for one in (given, wanted))
+        given, wanted = (
+            torch.as_tensor(one).detach().to(torch.complex128) for one in (given, wanted)
+        )
     except (TypeError, ValueError, RuntimeError):
         return False
     close = tolerance * float(wanted.abs().max()) + 1e-12
@@ -205,7 +229,9 @@ def compare(prediction, measured, unit=""):
     The verdict is a factor, or for the unit "%" the difference in points.
     """
     if prediction is ... or prediction is None:
-        print(f"Measured: {measured:.2g}{unit}. (You did not write a prediction: it is worth a guess before you look.)")
+        print(
+            f"Measured: {measured:.2g}{unit}. (You did not write a prediction: it is worth a guess before you look.)"
+        )
         return
     said = f"Your prediction: {prediction}{unit}. Measured: {measured:.2g}{unit}."
     if prediction == measured:
@@ -245,8 +271,19 @@ def look_at_do_nothing(function, x):
 
 
 def batch_norm_with(
-    *, momentum=0.1, axis=0, used=0, kept=1, upside_down=False, power=0.5, scale=True, shift=True, graph=True, kept_graph=False,
-    learns=("training",), batch_in=("training",),
+    *,
+    momentum=0.1,
+    axis=0,
+    used=0,
+    kept=1,
+    upside_down=False,
+    power=0.5,
+    scale=True,
+    shift=True,
+    graph=True,
+    kept_graph=False,
+    learns=("training",),
+    batch_in=("training",),
 ):
     """The exercise's answer, or one of its mistakes.
 
@@ -261,13 +298,18 @@ def batch_norm_with(
         mean = source.mean(axis, keepdim=True)
         square = ((source - mean) ** 2).sum(axis, keepdim=True)
         batch = x.shape[axis]
-        center, var = (mean, square / (batch - used)) if mode in batch_in else (running_mean, running_var)
+        center, var = (
+            (mean, square / (batch - used)) if mode in batch_in else (running_mean, running_var)
+        )
         out = (x - center) / (var + 1e-5) ** power
         out = (gamma if scale else 1) * out + (beta if shift else 0)
         if axis == 1:
             return out, None, None  # of another shape: what is wrong shows in the output
         if mode in learns:
-            new_mean, new_var = mean[0], square[0] * (batch - 1) / batch**2 if upside_down else square[0] / (batch - kept)
+            new_mean, new_var = (
+                mean[0],
+                square[0] * (batch - 1) / batch**2 if upside_down else square[0] / (batch - kept),
+            )
             if not kept_graph:
                 new_mean, new_var = new_mean.detach(), new_var.detach()
             running_mean = (1 - momentum) * running_mean + momentum * new_mean
@@ -283,13 +325,22 @@ def look_at_batch_norm(function, x, gamma, beta, running_mean, running_var):
     parts = {}
     for mode, training in ("training", True), ("eval", False):
         returned = function(x, gamma, beta, running_mean.clone(), running_var.clone(), training)
-        parts |= named(returned, f"the output in {mode}", f"running_mean after {mode}", f"running_var after {mode}")
+        parts |= named(
+            returned,
+            f"the output in {mode}",
+            f"running_mean after {mode}",
+            f"running_var after {mode}",
+        )
         if returned is ...:
             return parts
         out, mean, var = returned
         if training and isinstance(out, torch.Tensor):
             probe = torch.linspace(-1, 2, x.numel()).view(x.shape)
-            [gradient] = torch.autograd.grad((out * probe).sum(), x) if out.requires_grad else [torch.zeros_like(x)]
+            [gradient] = (
+                torch.autograd.grad((out * probe).sum(), x)
+                if out.requires_grad
+                else [torch.zeros_like(x)]
+            )
             parts["the gradient with respect to x"] = gradient
         if training and isinstance(mean, torch.Tensor):
             kept = mean.requires_grad or (isinstance(var, torch.Tensor) and var.requires_grad)
@@ -311,8 +362,16 @@ def batches(generator, mean=3.0, std=2.0, constant=False):
 
 
 def fold_with(
-    *, eps_counts=True, rows=False, power=0.5, gamma_counts=True, weight_scaled=True, bias_counts=1, mean_counts=1,
-    bias_scaled=True, beta_scaled=False,
+    *,
+    eps_counts=True,
+    rows=False,
+    power=0.5,
+    gamma_counts=True,
+    weight_scaled=True,
+    bias_counts=1,
+    mean_counts=1,
+    bias_scaled=True,
+    beta_scaled=False,
 ):
     """The exercise's answer, or one of its mistakes."""
 
@@ -320,7 +379,13 @@ def fold_with(
         scale = (gamma if gamma_counts else 1) / (var + eps * eps_counts) ** power
         new_weight = (weight.T * scale).T if rows else weight * scale if weight_scaled else weight
         moved = bias_counts * bias - mean_counts * mean
-        new_bias = (moved + beta) * scale if beta_scaled else moved * scale + beta if bias_scaled else moved + beta
+        new_bias = (
+            (moved + beta) * scale
+            if beta_scaled
+            else moved * scale + beta
+            if bias_scaled
+            else moved + beta
+        )
         return new_weight, new_bias
 
     return function
@@ -334,13 +399,23 @@ def look_at_fold(function, *instance):
 def layers(generator):
     """Arguments of the exercise: a linear layer of 4 units, and a batch norm behind it."""
     draw = partial(torch.randn, generator=generator)
-    return [(draw(4, 4), draw(4), 1 + 0.3 * draw(4), draw(4), draw(4), 0.1 + draw(4) ** 2, 0.1) for _ in range(2)]
+    return [
+        (draw(4, 4), draw(4), 1 + 0.3 * draw(4), draw(4), draw(4), 0.1 + draw(4) ** 2, 0.1)
+        for _ in range(2)
+    ]
 
 
 # --- 05: the way back through a ReLU network -----------------------------------------------------------------------------------
 
 
-def backward_with(*, mask=lambda z, after: z > 0, transposed=True, first_mask=False, upside_down=False, stuck=False):
+def backward_with(
+    *,
+    mask=lambda z, after: z > 0,
+    transposed=True,
+    first_mask=False,
+    upside_down=False,
+    stuck=False,
+):
     """The exercise's answer, or one of its mistakes. mask: of a layer's pre-activations and of the next layer's."""
 
     def function(gradient, z, weights):
@@ -375,14 +450,23 @@ def chains(generator):
 
 
 def block_with(
-    *, on_skip=lambda x: x, before=torch.relu, after=lambda x: x, at_end=lambda x: x, skip=1.0, branch=lambda scale: scale
+    *,
+    on_skip=lambda x: x,
+    before=torch.relu,
+    after=lambda x: x,
+    at_end=lambda x: x,
+    skip=1.0,
+    branch=lambda scale: scale,
 ):
     """The exercise's answer, or one of its mistakes. before, after: what stands before and after the weight of the branch;
     skip: what the skip is multiplied by, None for the scale."""
 
     def function(x, weight, projection, branch_scale):
         kept = on_skip(x) if projection is None else on_skip(x) @ projection
-        return at_end((branch_scale if skip is None else skip) * kept + branch(branch_scale) * after(before(x) @ weight))
+        return at_end(
+            (branch_scale if skip is None else skip) * kept
+            + branch(branch_scale) * after(before(x) @ weight)
+        )
 
     return function
 
@@ -395,7 +479,16 @@ def blocks(generator):
 
 # --- 07: two hundred layers ----------------------------------------------------------------------------------------------------
 
-START = {"depth": 200, "norm": "none", "skip": False, "branch_scale": 1.0, "order": "pre", "activation": "relu", "gain": 2**0.5, "lr": 0.1}
+START = {
+    "depth": 200,
+    "norm": "none",
+    "skip": False,
+    "branch_scale": 1.0,
+    "order": "pre",
+    "activation": "relu",
+    "gain": 2**0.5,
+    "lr": 0.1,
+}
 
 
 def look_at_two_hundred(function):
@@ -405,12 +498,18 @@ def look_at_two_hundred(function):
         return {"": ...}
     if not isinstance(chosen, dict):
         raise Mistake(f"return a dict of what you change, such as {{'lr': 0.01}}, got {chosen!r}")
-    changed = {name: value for name, value in chosen.items() if name not in START or value != START[name]}
+    changed = {
+        name: value for name, value in chosen.items() if name not in START or value != START[name]
+    }
     for name in changed:
         if name not in START or name == "depth":
-            raise Mistake(f"{name} cannot be changed here; you may change three of {', '.join(list(START)[1:])}")
+            raise Mistake(
+                f"{name} cannot be changed here; you may change three of {', '.join(list(START)[1:])}"
+            )
     if len(changed) > 3:
-        raise Mistake(f"you changed {len(changed)} things, and three are allowed: {', '.join(changed)}")
+        raise Mistake(
+            f"you changed {len(changed)} things, and three are allowed: {', '.join(changed)}"
+        )
     settings = START | changed
     idle = [name for name in ("branch_scale", "order") if name in changed and not settings["skip"]]
     if idle:
@@ -419,14 +518,20 @@ def look_at_two_hundred(function):
     net = build(width=32, inputs=64, classes=10, seed=0, **settings)
     history = fit(net, digits(0), lr=lr, epochs=4, batch=64, progress=False)
     if history.diverged.any():
-        why = "Is the branch small enough, or the learning rate too large?" if settings["skip"] else "Its gradient explodes; lesson 05"
+        why = (
+            "Is the branch small enough, or the learning rate too large?"
+            if settings["skip"]
+            else "Its gradient explodes; lesson 05"
+        )
         raise Mistake(f"it diverged: its loss became infinite or NaN. {why}")
     if history.train_error[-1] > 0.1:
         why = (
             "what keeps the branch small, and is the learning rate too large or too small for it?" if settings["skip"]
             else "its gradient explodes or vanishes, or all its images have become alike; lessons 02 and 05"
         )  # fmt: skip
-        raise Mistake(f"after four epochs it is wrong for {history.train_error[-1]:.0%} of its training digits: {why}")
+        raise Mistake(
+            f"after four epochs it is wrong for {history.train_error[-1]:.0%} of its training digits: {why}"
+        )
     return {"whether it trains": 1.0}
 
 
@@ -434,7 +539,11 @@ def look_at_two_hundred(function):
 
 
 def dropout_with(
-    *, kept=lambda noise, p: noise >= p, scale=lambda p, kept: 1 / (1 - p), in_eval=lambda x, dropped, p: x, swapped=False
+    *,
+    kept=lambda noise, p: noise >= p,
+    scale=lambda p, kept: 1 / (1 - p),
+    in_eval=lambda x, dropped, p: x,
+    swapped=False,
 ):
     """The exercise's answer, or one of its mistakes. in_eval: from the input and what training makes of it to eval's output;
     swapped: whether training and eval have changed places."""
@@ -449,17 +558,25 @@ def dropout_with(
 
 def look_at_dropout(function, x, p, noise):
     """What comes out in training and in eval. Raises Mistake if it is not the same each time."""
-    parts = {f"the output in {mode}": function(x.clone(), p, noise.clone(), mode == "training") for mode in ("training", "eval")}
+    parts = {
+        f"the output in {mode}": function(x.clone(), p, noise.clone(), mode == "training")
+        for mode in ("training", "eval")
+    }
     for mode, first in parts.items():
         second = function(x.clone(), p, noise.clone(), mode.endswith("training"))
         if isinstance(first, torch.Tensor) and not same(second, first):
-            raise Mistake(f"{mode} is another one each time: take the noise that is given, instead of drawing your own")
+            raise Mistake(
+                f"{mode} is another one each time: take the noise that is given, instead of drawing your own"
+            )
     return parts
 
 
 def noisy(generator):
     """Arguments of the exercise: values, the share that is dropped, and uniform noise."""
-    return [(torch.randn(8, 6, generator=generator), p, torch.rand(8, 6, generator=generator)) for p in (0.2, 0.6)]
+    return [
+        (torch.randn(8, 6, generator=generator), p, torch.rand(8, 6, generator=generator))
+        for p in (0.2, 0.6)
+    ]
 
 
 # --- 09: three networks, one knob each -----------------------------------------------------------------------------------------
@@ -477,8 +594,14 @@ def look_at_one_knob(function):
     cures = function()
     if cures is ...:
         return {"": ...}
-    if not isinstance(cures, dict) or {*cures} != {*SICK} or not all(isinstance(cure, dict) or cure is ... for cure in cures.values()):
-        raise Mistake(f"return a dict of {', '.join(map(repr, SICK))}, each with a dict of one knob, got {cures!r}")
+    if (
+        not isinstance(cures, dict)
+        or {*cures} != {*SICK}
+        or not all(isinstance(cure, dict) or cure is ... for cure in cures.values())
+    ):
+        raise Mistake(
+            f"return a dict of {', '.join(map(repr, SICK))}, each with a dict of one knob, got {cures!r}"
+        )
     for name, cure in cures.items():
         if cure is ...:
             continue
@@ -494,13 +617,19 @@ def look_at_one_knob(function):
         if not losses.isfinite().all():
             raise Mistake(f"{name!r} with {cure} diverges: its loss becomes infinite or NaN")
         if wrong > 0.4:
-            raise Mistake(f"{name!r} with {cure} is still wrong for {wrong:.0%} of its training digits after 300 steps")
+            raise Mistake(
+                f"{name!r} with {cure} is still wrong for {wrong:.0%} of its training digits after 300 steps"
+            )
     return {"": ...} if ... in cures.values() else {"whether they train": 1.0}
 
 
 EXERCISES = {
     "one_knob": Exercise(
-        answer=lambda: {"fades": {"gain": 1.0}, "explodes": {"norm": "batch"}, "stuck": {"skip": True}},
+        answer=lambda: {
+            "fades": {"gain": 1.0},
+            "explodes": {"norm": "batch"},
+            "stuck": {"skip": True},
+        },
         instances=lambda generator: [()],
         mistakes={},
         praise="Three networks, three illnesses, and one knob each.",
@@ -511,21 +640,35 @@ EXERCISES = {
         instances=noisy,
         look=look_at_dropout,
         mistakes={
-            "p is the share that is dropped: keep where noise is p or more": dropout_with(kept=lambda noise, p: noise < p),
+            "p is the share that is dropped: keep where noise is p or more": dropout_with(
+                kept=lambda noise, p: noise < p
+            ),
             "you took p for the share that is kept; it is the share that is dropped, and 1 - p is kept": (
                 dropout_with(kept=lambda noise, p: noise < p, scale=lambda p, kept: 1 / p)
             ),
-            "the right share, but other units: drop where noise is below p": dropout_with(kept=lambda noise, p: noise < 1 - p),
-            "divide by the share that is kept, 1 - p, not by p": dropout_with(scale=lambda p, kept: 1 / p),
-            "nothing makes up for what was dropped: in training, divide what is left by 1 - p": dropout_with(scale=lambda p, kept: 1.0),
-            "upside down: what is left has to grow, so divide by 1 - p": dropout_with(scale=lambda p, kept: 1 - p),
+            "the right share, but other units: drop where noise is below p": dropout_with(
+                kept=lambda noise, p: noise < 1 - p
+            ),
+            "divide by the share that is kept, 1 - p, not by p": dropout_with(
+                scale=lambda p, kept: 1 / p
+            ),
+            "nothing makes up for what was dropped: in training, divide what is left by 1 - p": dropout_with(
+                scale=lambda p, kept: 1.0
+            ),
+            "upside down: what is left has to grow, so divide by 1 - p": dropout_with(
+                scale=lambda p, kept: 1 - p
+            ),
             "divide by the share that is kept on average, 1 - p, not by the one that chance has kept this time": (
                 dropout_with(scale=lambda p, kept: 1 / kept.mean())
             ),
-            "in eval mode nothing is dropped: return x as it is": dropout_with(in_eval=lambda x, dropped, p: dropped),
+            "in eval mode nothing is dropped: return x as it is": dropout_with(
+                in_eval=lambda x, dropped, p: dropped
+            ),
             "training and eval have changed places": dropout_with(swapped=True),
             "that is the form of the first paper: training as it is, eval times 1 - p. The averages agree, but here eval is to cost "
-            "nothing: divide by 1 - p in training": dropout_with(scale=lambda p, kept: 1.0, in_eval=lambda x, dropped, p: (1 - p) * x),
+            "nothing: divide by 1 - p in training": dropout_with(
+                scale=lambda p, kept: 1.0, in_eval=lambda x, dropped, p: (1 - p) * x
+            ),
             "scaled twice: training has divided by 1 - p already, so eval returns x as it is": (
                 dropout_with(in_eval=lambda x, dropped, p: (1 - p) * x)
             ),
@@ -544,12 +687,20 @@ EXERCISES = {
     ),
     "do_nothing": Exercise(
         answer=do_nothing_with(),
-        instances=lambda generator: [(torch.randn(5, width, generator=generator),) for width in (1, 3)],
+        instances=lambda generator: [
+            (torch.randn(5, width, generator=generator),) for width in (1, 3)
+        ],
         look=look_at_do_nothing,
         mistakes={
-            "the ReLU loses what is negative: let a second unit carry it, with the sign turned": do_nothing_with(back=0.0),
-            "that gives |x|: on the way back the second unit's sign has to be turned again": do_nothing_with(back=1.0),
-            "both units carry the positive half, and the negative one is lost": do_nothing_with(negative=1.0, back=1.0),
+            "the ReLU loses what is negative: let a second unit carry it, with the sign turned": do_nothing_with(
+                back=0.0
+            ),
+            "that gives |x|: on the way back the second unit's sign has to be turned again": do_nothing_with(
+                back=1.0
+            ),
+            "both units carry the positive half, and the negative one is lost": do_nothing_with(
+                negative=1.0, back=1.0
+            ),
             "the second unit takes away what the first one brings: turn its sign on the way in, too": (
                 do_nothing_with(negative=1.0, back=-1.0)
             ),
@@ -561,9 +712,13 @@ EXERCISES = {
     ),
     "critical_gain": Exercise(
         answer=lambda slope: (2 / (1 + slope**2)) ** 0.5,
-        instances=lambda generator: [(float(slope),) for slope in torch.rand(5, generator=generator) * 0.8 + 0.1],
+        instances=lambda generator: [
+            (float(slope),) for slope in torch.rand(5, generator=generator) * 0.8 + 0.1
+        ],
         mistakes={
-            "that is the gain of the plain ReLU; the negative half now carries something too": lambda slope: 2**0.5,
+            "that is the gain of the plain ReLU; the negative half now carries something too": lambda slope: (
+                2**0.5
+            ),
             "that is the square of the gain: the gain multiplies a standard deviation, not a variance": (
                 lambda slope: 2 / (1 + slope**2)
             ),
@@ -579,8 +734,12 @@ EXERCISES = {
             "the root covers the whole fraction: (2 / (1 + slope²)) ** 0.5, not 2 / (1 + slope²) ** 0.5": (
                 lambda slope: 2 / (1 + slope**2) ** 0.5
             ),
-            "the negative half adds to what is kept; it takes nothing away": lambda slope: (2 / (1 - slope**2)) ** 0.5,
-            "square the slope alone: (1 + slope)² is not 1 + slope²": lambda slope: (2 / (1 + slope) ** 2) ** 0.5,
+            "the negative half adds to what is kept; it takes nothing away": lambda slope: (
+                (2 / (1 - slope**2)) ** 0.5
+            ),
+            "square the slope alone: (1 + slope)² is not 1 + slope²": lambda slope: (
+                (2 / (1 + slope) ** 2) ** 0.5
+            ),
             "only half of the values are negative, and half are positive: each half counts one half": (
                 lambda slope: 1 / (1 + slope**2) ** 0.5
             ),
@@ -594,7 +753,9 @@ EXERCISES = {
         mistakes={
             "you normalized with the unbiased variance; the batch is divided by the root of the biased one, the plain mean of "
             "the squares": batch_norm_with(used=1),
-            "running_var keeps the unbiased variance: times batch / (batch - 1)": batch_norm_with(kept=0),
+            "running_var keeps the unbiased variance: times batch / (batch - 1)": batch_norm_with(
+                kept=0
+            ),
             "the two variances are the wrong way round: the biased one normalizes, the unbiased one goes into running_var": (
                 batch_norm_with(used=1, kept=0)
             ),
@@ -603,30 +764,42 @@ EXERCISES = {
             "running_mean and running_var keep the graph of every batch so far: detach what goes into them": (
                 batch_norm_with(kept_graph=True)
             ),
-            "in eval mode nothing is learned: the running averages must stay as they are": batch_norm_with(learns=("training", "eval")),
-            "in eval mode the running averages normalize, not the batch's own moments": batch_norm_with(batch_in=("training", "eval")),
-            "momentum is the wrong way round: PyTorch's 0.1 is what the new batch weighs": batch_norm_with(momentum=0.9),
+            "in eval mode nothing is learned: the running averages must stay as they are": batch_norm_with(
+                learns=("training", "eval")
+            ),
+            "in eval mode the running averages normalize, not the batch's own moments": batch_norm_with(
+                batch_in=("training", "eval")
+            ),
+            "momentum is the wrong way round: PyTorch's 0.1 is what the new batch weighs": batch_norm_with(
+                momentum=0.9
+            ),
             "that is the wrong axis: a mean over the units of one example is layer norm; batch norm's is over the batch, axis 0": (
                 batch_norm_with(axis=1)
             ),
             "gamma and beta are missing": batch_norm_with(scale=False, shift=False),
             "beta is missing": batch_norm_with(shift=False),
             "gamma is missing": batch_norm_with(scale=False),
-            "divide by the root of the variance plus eps, not by the variance": batch_norm_with(power=1.0),
+            "divide by the root of the variance plus eps, not by the variance": batch_norm_with(
+                power=1.0
+            ),
             "the running averages never move: in training they go a tenth of the way to the batch's moments": (
                 batch_norm_with(learns=())
             ),
             "the unbiased variance is upside down: it is the biased one times batch / (batch - 1)": (
                 batch_norm_with(upside_down=True)
             ),
-            "in training the batch's own moments normalize, not the running averages": batch_norm_with(batch_in=()),
+            "in training the batch's own moments normalize, not the running averages": batch_norm_with(
+                batch_in=()
+            ),
         },
         hard={
             "a unit that is the same in the whole batch has variance 0: eps = 1e-5 alone is left under the root": (
                 lambda generator: batches(generator, constant=True)
             ),
             "a unit with mean 1000 and standard deviation 0.1 comes out wrong: E[x²] - E[x]² loses all its digits there. Subtract "
-            "the mean first, then square": lambda generator: batches(generator, mean=1000.0, std=0.1),
+            "the mean first, then square": lambda generator: batches(
+                generator, mean=1000.0, std=0.1
+            ),
         },
         praise="Output, gradient and both running averages are those of torch.nn.BatchNorm1d.",
     ),
@@ -636,14 +809,24 @@ EXERCISES = {
         look=look_at_fold,
         mistakes={
             "eps is missing: it stands under the root here too": fold_with(eps_counts=False),
-            "the scale belongs to the units, which are the columns of the weight, not its rows": fold_with(rows=True),
-            "divide by the root of the variance plus eps, not by the variance": fold_with(power=1.0),
+            "the scale belongs to the units, which are the columns of the weight, not its rows": fold_with(
+                rows=True
+            ),
+            "divide by the root of the variance plus eps, not by the variance": fold_with(
+                power=1.0
+            ),
             "gamma is missing": fold_with(gamma_counts=False),
-            "the new weight is scaled as well: each column times gamma / sqrt(var + eps)": fold_with(weight_scaled=False),
-            "the layer's own bias is lost: it is normalized like everything else": fold_with(bias_counts=0),
+            "the new weight is scaled as well: each column times gamma / sqrt(var + eps)": fold_with(
+                weight_scaled=False
+            ),
+            "the layer's own bias is lost: it is normalized like everything else": fold_with(
+                bias_counts=0
+            ),
             "the running mean is not subtracted": fold_with(mean_counts=0),
             "the running mean is subtracted, not added": fold_with(mean_counts=-1),
-            "bias - mean has to be scaled as well, before beta is added": fold_with(bias_scaled=False),
+            "bias - mean has to be scaled as well, before beta is added": fold_with(
+                bias_scaled=False
+            ),
             "beta comes after the scaling": fold_with(beta_scaled=True),
         },
         praise="In use, batch norm melts into a linear layer that stands before it.",
@@ -653,13 +836,25 @@ EXERCISES = {
         instances=chains,
         look=look_at_backward,
         mistakes={
-            "the slope of the ReLU is missing: where z is negative, nothing comes back": backward_with(mask=lambda z, after: 1),
+            "the slope of the ReLU is missing: where z is negative, nothing comes back": backward_with(
+                mask=lambda z, after: 1
+            ),
             "the weight has to be transposed on the way back": backward_with(transposed=False),
-            "the gradient at z[k] is masked by z[k] itself, not by the next layer's": backward_with(mask=lambda z, after: after > 0),
-            "first back through the weight, then through the ReLU: forward it was the other way round": backward_with(first_mask=True),
-            "multiply by the slope of the ReLU, 0 or 1, not by its value": backward_with(mask=lambda z, after: z.relu()),
-            "at z[0] stands what belongs to the last of z: is the list upside down?": backward_with(upside_down=True),
-            "each step starts from the gradient of the layer after it, not from the last layer's": backward_with(stuck=True),
+            "the gradient at z[k] is masked by z[k] itself, not by the next layer's": backward_with(
+                mask=lambda z, after: after > 0
+            ),
+            "first back through the weight, then through the ReLU: forward it was the other way round": backward_with(
+                first_mask=True
+            ),
+            "multiply by the slope of the ReLU, 0 or 1, not by its value": backward_with(
+                mask=lambda z, after: z.relu()
+            ),
+            "at z[0] stands what belongs to the last of z: is the list upside down?": backward_with(
+                upside_down=True
+            ),
+            "each step starts from the gradient of the layer after it, not from the last layer's": backward_with(
+                stuck=True
+            ),
         },
         praise="That is how loss.backward() goes back through a ReLU network.",
     ),
@@ -670,34 +865,55 @@ EXERCISES = {
         mistakes={
             "the skip is missing": block_with(skip=0.0),
             "the branch is not scaled": block_with(branch=lambda scale: 1),
-            "the scale belongs to the branch alone: on the skip it would shrink x in every block": block_with(skip=None),
-            "the scale belongs to the branch, not to the skip": block_with(skip=None, branch=lambda scale: 1),
+            "the scale belongs to the branch alone: on the skip it would shrink x in every block": block_with(
+                skip=None
+            ),
+            "the scale belongs to the branch, not to the skip": block_with(
+                skip=None, branch=lambda scale: 1
+            ),
             "the ReLU stands before the weight": block_with(before=lambda x: x, after=torch.relu),
-            "the skip goes past the ReLU: as it is, x loses its negative half in every block": block_with(on_skip=torch.relu),
-            "the branch has lost its ReLU: then the block is one linear layer": block_with(before=lambda x: x),
-            "in the order \"pre\" nothing comes after the sum": block_with(at_end=torch.relu),
-            "that is the order \"post\": here the ReLU stands before the weight": block_with(before=lambda x: x, at_end=torch.relu),
+            "the skip goes past the ReLU: as it is, x loses its negative half in every block": block_with(
+                on_skip=torch.relu
+            ),
+            "the branch has lost its ReLU: then the block is one linear layer": block_with(
+                before=lambda x: x
+            ),
+            'in the order "pre" nothing comes after the sum': block_with(at_end=torch.relu),
+            'that is the order "post": here the ReLU stands before the weight': block_with(
+                before=lambda x: x, at_end=torch.relu
+            ),
         },
         praise="With a projection the widths may differ; without one, nothing stands in the way of x.",
     ),
     "scale": Exercise(
         answer=lambda blocks: (2 ** (1 / blocks) - 1) ** 0.5,
-        instances=lambda generator: [(int(blocks),) for blocks in (1, 2, 10, *torch.randint(20, 1000, (2,), generator=generator))],
+        instances=lambda generator: [
+            (int(blocks),)
+            for blocks in (1, 2, 10, *torch.randint(20, 1000, (2,), generator=generator))
+        ],
         mistakes={
             "close: that grows to (1 + 1/blocks)^blocks, which is 2 for one block and nearly e = 2.72 for many": (
                 lambda blocks: (1 / blocks) ** 0.5
             ),
-            "1/blocks is too careful: the squares add up, so the variance would hardly grow at all": lambda blocks: 1 / blocks,
+            "1/blocks is too careful: the squares add up, so the variance would hardly grow at all": lambda blocks: (
+                1 / blocks
+            ),
             "that is the square of the scale: take its root": lambda blocks: 2 ** (1 / blocks) - 1,
-            "that doubles the standard deviation; the variance then is 4": lambda blocks: (4 ** (1 / blocks) - 1) ** 0.5,
+            "that doubles the standard deviation; the variance then is 4": lambda blocks: (
+                (4 ** (1 / blocks) - 1) ** 0.5
+            ),
             "that would be right if the branch pointed along x; it is perpendicular, and the squares add up: 1 + scale²": (
                 lambda blocks: 2 ** (1 / (2 * blocks)) - 1
             ),
             "that is right for very many blocks; for few, the growth of the growth counts: (1 + scale²)^blocks = 2": (
                 lambda blocks: (0.6931471805599453 / blocks) ** 0.5
             ),
-            "blocks · scale² = 1 is meant to double it, and growth compounds: (1 + scale²)^blocks = 2": lambda blocks: (2 / blocks) ** 0.5,
-            "each block multiplies by 1 + scale²; you have left out the 1": lambda blocks: 2 ** (1 / (2 * blocks)),
+            "blocks · scale² = 1 is meant to double it, and growth compounds: (1 + scale²)^blocks = 2": lambda blocks: (
+                (2 / blocks) ** 0.5
+            ),
+            "each block multiplies by 1 + scale²; you have left out the 1": lambda blocks: (
+                2 ** (1 / (2 * blocks))
+            ),
         },
         praise="One block or a thousand: the variance doubles once.",
     ),

@@ -32,16 +32,21 @@ def load(name, folder=DATA):
 
     Raises DamagedData, with the file's name and how to restore it, if it is missing, truncated or altered.
     """
+
     def damage(file, what):
         return DamagedData(f"data/{file} {what}; restore it with: git checkout -- data/{file}")
 
     path = Path(folder) / name
     try:
-        sums = (path.parent / "SHA256SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
+        sums = (
+            (path.parent / "SHA256SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
+        )
         content = path.read_bytes()
     except FileNotFoundError as missing:
         raise damage(Path(missing.filename).name, "is missing") from None
-    expected = {line[66:]: line[:64] for line in sums}.get(name)  # 64 hexadecimal digits, two blanks, a name
+    expected = {line[66:]: line[:64] for line in sums}.get(
+        name
+    )  # 64 hexadecimal digits, two blanks, a name
     if expected is None:
         raise damage("SHA256SUMS", f"has no line for {name}")
     found = hashlib.sha256(content).hexdigest()
@@ -58,9 +63,16 @@ def keep(name, arrays, folder=DATA):
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     sums = folder / "SHA256SUMS"
-    lines = [line for line in sums.read_text(encoding="utf-8").splitlines() if line[66:] != name] if sums.exists() else []
+    lines = (
+        [line for line in sums.read_text(encoding="utf-8").splitlines() if line[66:] != name]
+        if sums.exists()
+        else []
+    )
     lines.append(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}  {name}")
-    for path, content in (folder / name, buffer.getvalue()), (sums, "".join(f"{line}\n" for line in lines).encode()):
+    for path, content in (
+        (folder / name, buffer.getvalue()),
+        (sums, "".join(f"{line}\n" for line in lines).encode()),
+    ):
         new = path.with_name(f"{path.name}.new")
         new.write_bytes(content)
         new.replace(path)
@@ -104,7 +116,9 @@ def spirals(seed=0):
     """
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
     y = torch.arange(800) % 2
-    radius = torch.rand(800, generator=generator).sqrt()  # as many points on each stretch of the spiral, about
+    radius = torch.rand(
+        800, generator=generator
+    ).sqrt()  # as many points on each stretch of the spiral, about
     angle = 2 * torch.pi * 1.5 * radius + torch.pi * y
     x = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
     x = x + 0.03 * torch.randn(800, 2, generator=generator)

@@ -30,7 +30,9 @@ from .networks import Linear, build, build_conv
 from .training import fit
 
 RATES = (0.1, 0.03, 0.01, 0.003)
-FINE = np.meshgrid(np.logspace(-3, 0.5, 16), 2**0.5 * 10 ** (np.arange(-8, 8) / 7), indexing="ij")  # learning rates and gains
+FINE = np.meshgrid(
+    np.logspace(-3, 0.5, 16), 2**0.5 * 10 ** (np.arange(-8, 8) / 7), indexing="ij"
+)  # learning rates and gains
 RECIPES = {  # arguments of build; 1/√blocks stands for the number
     "plain, half of He's gain": {"gain": 2**-0.5},
     "plain, 1.5 times He's gain": {"gain": 1.5 * 2**0.5},
@@ -52,7 +54,9 @@ def degradation(seed, skip, depth):
 
 def depths(seeds, skip, depth):
     """Fully connected networks with batch norm, plain and residual, of many depths."""
-    return build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=seeds, stack=(len(seeds),))
+    return build(
+        depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=seeds, stack=(len(seeds),)
+    )
 
 
 def recipes(seeds, recipe, depth):
@@ -61,7 +65,9 @@ def recipes(seeds, recipe, depth):
     orthogonal = settings.pop("orthogonal", False)
     if settings.get("branch_scale") == "1/√blocks":
         settings["branch_scale"] = (depth - 1) ** -0.5
-    net = build(depth, 32, seed=[list(seeds)] * len(RATES), stack=(len(RATES), len(seeds)), **settings)
+    net = build(
+        depth, 32, seed=[list(seeds)] * len(RATES), stack=(len(RATES), len(seeds)), **settings
+    )
     if orthogonal:
         generator = torch.Generator().manual_seed(seeds[0])
         for layer in net:
@@ -95,23 +101,35 @@ class Experiment:
 
 
 EXPERIMENTS = {
-    "degradation": Experiment(degradation, {"skip": (False, True), "depth": (20, 56)}, {"lr": 0.03, "epochs": 8, "batch": 128}),
+    "degradation": Experiment(
+        degradation,
+        {"skip": (False, True), "depth": (20, 56)},
+        {"lr": 0.03, "epochs": 8, "batch": 128},
+    ),
     "depths": Experiment(
-        depths, {"skip": (False, True), "depth": (8, 14, 20, 26, 32, 38, 44, 50, 56)}, {"lr": 0.03, "epochs": 20, "batch": 64}
+        depths,
+        {"skip": (False, True), "depth": (8, 14, 20, 26, 32, 38, 44, 50, 56)},
+        {"lr": 0.03, "epochs": 20, "batch": 64},
     ),
     "recipes": Experiment(
         recipes,
         {"recipe": tuple(RECIPES), "depth": (10, 20, 50, 100, 200, 400, 1000)},
         {"lr": RATES, "epochs": 6, "batch": 64},
     ),
-    "thousand": Experiment(thousand, {"recipe": ("1/√blocks", "batch norm")}, {"lr": 0.1, "epochs": 10, "batch": 64}),
+    "thousand": Experiment(
+        thousand, {"recipe": ("1/√blocks", "batch norm")}, {"lr": 0.1, "epochs": 10, "batch": 64}
+    ),
     "rates": Experiment(
-        rates, {"norm": ("none", "batch")}, {"lr": FINE[0].tolist(), "epochs": 10, "batch": 64, "schedule": "constant"}
+        rates,
+        {"norm": ("none", "batch")},
+        {"lr": FINE[0].tolist(), "epochs": 10, "batch": 64, "schedule": "constant"},
     ),
 }
 
 
-stopped = threading.Event()  # set in a worker whose run was interrupted: those that wait for it there are not begun
+stopped = (
+    threading.Event()
+)  # set in a worker whose run was interrupted: those that wait for it there are not begun
 
 
 def run(name, cell, seeds, device, path):
@@ -129,7 +147,9 @@ def run(name, cell, seeds, device, path):
         settings["lr"] = [[rate] * len(seeds["seeds"]) for rate in settings["lr"]]
     try:
         data = Split(*(part.to(device) for part in digits(0)))
-        history = fit(experiment.network(**cell, **seeds).to(device), data, **settings, progress=False)
+        history = fit(
+            experiment.network(**cell, **seeds).to(device), data, **settings, progress=False
+        )
         if history.stopped:
             raise KeyboardInterrupt
         arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
@@ -151,15 +171,27 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
     """
     experiment = EXPERIMENTS[choice("name", name, tuple(EXPERIMENTS))]
     seeds = list(range(integer("seeds", seeds, 1, 1000)))
-    workers = (os.cpu_count() if device == "cpu" else 1) if workers is None else integer("workers", workers, 1, 1024)
+    workers = (
+        (os.cpu_count() if device == "cpu" else 1)
+        if workers is None
+        else integer("workers", workers, 1, 1024)
+    )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
-        raise ValueError(f"device must be one that torch finds here, such as 'cpu', got {device!r}") from None
+        raise ValueError(
+            f"device must be one that torch finds here, such as 'cpu', got {device!r}"
+        ) from None
     stacked = "seeds" in signature(experiment.network).parameters
     axes = experiment.axes if stacked else {"seed": seeds, **experiment.axes}
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
-    config = {"experiment": name, "axes": axes, "seeds": seeds, "fit": experiment.fit, "torch": torch.__version__}
+    config = {
+        "experiment": name,
+        "axes": axes,
+        "seeds": seeds,
+        "fit": experiment.fit,
+        "torch": torch.__version__,
+    }
     config["device"] = device
     unfinished = Path(out) / f"{name}.part"
     if again:
@@ -167,13 +199,21 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
     unfinished.mkdir(parents=True, exist_ok=True)
     begun, text = unfinished / "config.json", json.dumps(config)
     if begun.exists() and begun.read_text(encoding="utf-8") != text:
-        raise ValueError(f"{unfinished} was begun with other settings: finish it with those, or begin anew with --again")
+        raise ValueError(
+            f"{unfinished} was begun with other settings: finish it with those, or begin anew with --again"
+        )
     begun.write_text(text, encoding="utf-8")
     paths = [unfinished / f"{k}.npz" for k in range(len(cells))]
     waiting = [k for k, path in enumerate(paths) if finished(path) is None]
     common = {"seeds": seeds} if stacked else {}
     with (
-        tqdm(total=len(cells), initial=len(cells) - len(waiting), desc=name, unit="run", disable="TQDM_DISABLE" in os.environ) as bar,
+        tqdm(
+            total=len(cells),
+            initial=len(cells) - len(waiting),
+            desc=name,
+            unit="run",
+            disable="TQDM_DISABLE" in os.environ,
+        ) as bar,
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,
     ):
         jobs = [pool.submit(run, name, cells[k], common, device, paths[k]) for k in waiting]
@@ -182,14 +222,23 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
                 job.result()
                 bar.update()
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # and waits: a second shutdown, by `with`, would otherwise take the order back
+            pool.shutdown(
+                cancel_futures=True
+            )  # and waits: a second shutdown, by `with`, would otherwise take the order back
             raise
     shape = [len(values) for values in axes.values()]
     results = [finished(path) for path in paths]
     columns = {key: np.stack([one[key] for one in results]) for key in results[0]}
     columns = {key: column.reshape(*shape, *column.shape[1:]) for key, column in columns.items()}
-    config |= {"date": date.today().isoformat(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-    config |= {"python": platform.python_version(), "numpy": np.__version__, "cpu_seconds": round(float(columns["seconds"].sum()))}
+    config |= {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    config |= {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "cpu_seconds": round(float(columns["seconds"].sum())),
+    }
     keep(f"{name}.npz", {**columns, "config": np.array(json.dumps(config))}, out)
     shutil.rmtree(unfinished)
 
@@ -208,10 +257,14 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m helpers.experiments", description=__doc__)
     parser.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on (default 5)")
-    parser.add_argument("--out", type=Path, default=DATA, help="folder of the record (default data/)")
+    parser.add_argument(
+        "--out", type=Path, default=DATA, help="folder of the record (default data/)"
+    )
     parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
     parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    parser.add_argument("--again", action="store_true", help="begin anew, though a record or a part of one is there")
+    parser.add_argument(
+        "--again", action="store_true", help="begin anew, though a record or a part of one is there"
+    )
     chosen = parser.parse_args(arguments)
     path = chosen.out / f"{chosen.name}.npz"
     unfinished = path.with_suffix(".part")

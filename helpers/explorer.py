@@ -13,8 +13,15 @@ from .signals import DTYPES, profile
 from .sliders import CRITICAL, EXAMPLES, SLIDERS, Sliders, button, table, two_panels
 from .training import fit
 
-UNIT_GAIN = CRITICAL | {"sigmoid": 4.0}  # keeps a gradient's size where the activation is steepest (a ReLU: where half of its units pass)
-SHARE = {"ylabel": "gradient, as a share of the last", "quantity": "gradient", "first": 0, "backward": True}
+UNIT_GAIN = CRITICAL | {
+    "sigmoid": 4.0
+}  # keeps a gradient's size where the activation is steepest (a ReLU: where half of its units pass)
+SHARE = {
+    "ylabel": "gradient, as a share of the last",
+    "quantity": "gradient",
+    "first": 0,
+    "backward": True,
+}
 MATRICES = ("random", "symmetric", "orthogonal")
 
 
@@ -30,19 +37,53 @@ class Explorer(Sliders):
     """
 
     def __init__(
-        self, *, backward=False, seed=1, depth=50, gain=1.0, width=100, activation="relu", dtype="float32",
-        norm=None, batch=None, gamma=None, beta=None, skip=None, branch_scale=None, order=None,
+        self,
+        *,
+        backward=False,
+        seed=1,
+        depth=50,
+        gain=1.0,
+        width=100,
+        activation="relu",
+        dtype="float32",
+        norm=None,
+        batch=None,
+        gamma=None,
+        beta=None,
+        skip=None,
+        branch_scale=None,
+        order=None,
     ):
         data = digits(0)
         self.x = data.x[:EXAMPLES]
         self.y = data.y[:EXAMPLES] if choice("backward", backward, (False, True)) else None
         self.seed = integer("seed", seed, 0, 2**63 - 1)
-        settings = {"depth": depth, "gain": gain, "width": width, "activation": activation, "dtype": dtype}
+        settings = {
+            "depth": depth,
+            "gain": gain,
+            "width": width,
+            "activation": activation,
+            "dtype": dtype,
+        }
         settings |= {"norm": norm, "batch": batch, "gamma": gamma, "beta": beta}
         settings |= {"skip": skip, "branch_scale": branch_scale, "order": order}
-        there = partial(Curves, title="Forward: spread of the signal", ylabel="standard deviation", quantity="spread")
-        back = partial(Curves, title="Backward: size of the gradient", ylabel="norm of the gradient", quantity="gradient", backward=True)
-        super().__init__(*(two_panels(there, back, (-0.18, -0.18)) if backward else two_panels(Spread, Values)), settings)
+        there = partial(
+            Curves,
+            title="Forward: spread of the signal",
+            ylabel="standard deviation",
+            quantity="spread",
+        )
+        back = partial(
+            Curves,
+            title="Backward: size of the gradient",
+            ylabel="norm of the gradient",
+            quantity="gradient",
+            backward=True,
+        )
+        super().__init__(
+            *(two_panels(there, back, (-0.18, -0.18)) if backward else two_panels(Spread, Values)),
+            settings,
+        )
 
     def draw(self, dtype="float32", batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
         seen = self.look(dtype, batch, gamma, beta, **network)
@@ -51,10 +92,18 @@ class Explorer(Sliders):
         grown = factor ** np.arange(seen.depth, dtype=float)
         limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max
         if self.y is None:
-            said = left.update(seen, law=name and (name, seen.std[0] * grown), limit=limit), right.update(seen)
+            said = (
+                left.update(seen, law=name and (name, seen.std[0] * grown), limit=limit),
+                right.update(seen),
+            )
         else:
-            there = left.update(seen.stream_std, law=name and (name, seen.stream_std[0] * grown), limit=limit)
-            said = there, right.update(seen.gradient, law=name and (name, seen.gradient[-1] * grown[::-1]))
+            there = left.update(
+                seen.stream_std, law=name and (name, seen.stream_std[0] * grown), limit=limit
+            )
+            said = (
+                there,
+                right.update(seen.gradient, law=name and (name, seen.gradient[-1] * grown[::-1])),
+            )
         return numbers(seen, network["activation"]), " ".join(said)
 
     def look(self, dtype, batch, gamma, beta, **network):
@@ -91,16 +140,36 @@ class ProductExplorer(Sliders):
         gradients = [self.gradient(skip, factor, depth, activation) for skip in (False, True)]
         least = "smallest float32", 2.0**-149
         said = "Plain: " + left.update(abs(factor) ** back, gradients[0], limit=least)
-        law = ("√(1+F′²)", (1 + factor**2) ** (back / 2)) if activation in ("relu", "linear") else None
-        said += " With a skip: " + right.update((1 + factor) ** back, gradients[1], law=law, limit=least)
-        rows = ("product", factor**depth, (1 + factor) ** depth), ("real network", *(gradient[0] for gradient in gradients))
+        law = (
+            ("√(1+F′²)", (1 + factor**2) ** (back / 2))
+            if activation in ("relu", "linear")
+            else None
+        )
+        said += " With a skip: " + right.update(
+            (1 + factor) ** back, gradients[1], law=law, limit=least
+        )
+        rows = (
+            ("product", factor**depth, (1 + factor) ** depth),
+            ("real network", *(gradient[0] for gradient in gradients)),
+        )
         return table(("at layer 0", "plain", "with skip"), rows, ".2g"), said
 
     def gradient(self, skip, factor, depth, activation):
         """The real network's gradients after each of the steps 0 to depth, as shares of the last."""
-        net = build(depth + 1, 128, inputs=64, classes=10, activation=activation, gain=UNIT_GAIN[activation], skip=skip, seed=self.seed)
+        net = build(
+            depth + 1,
+            128,
+            inputs=64,
+            classes=10,
+            activation=activation,
+            gain=UNIT_GAIN[activation],
+            skip=skip,
+            seed=self.seed,
+        )
         with torch.no_grad():
-            for layer in [layer for layer in net.modules() if isinstance(layer, Linear)][1:-1]:  # the first only brings 64 to 128
+            for layer in [layer for layer in net.modules() if isinstance(layer, Linear)][
+                1:-1
+            ]:  # the first only brings 64 to 128
                 layer.weight *= factor
         found = profile(net, self.x, self.y, dtype="float64").gradient
         return np.divide(found, found[-1], out=np.zeros_like(found), where=found != 0)
@@ -131,11 +200,21 @@ class RecurrentExplorer(Sliders):
 
     def draw(self, gain, steps, matrix):
         back = np.arange(steps, -1.0, -1)  # how many steps the gradient has come back
-        radius, gradients = gain * self.radius[matrix], [gain**back * sizes[steps::-1] for sizes in self.sizes[matrix]]
+        radius, gradients = (
+            gain * self.radius[matrix],
+            [gain**back * sizes[steps::-1] for sizes in self.sizes[matrix]],
+        )
         own, same = self.live.drawings
-        said = "A new matrix in each step: " + own.update(gradients[0], law=("gain a step", gain**back))
-        said += " The same matrix: " + same.update(gradients[1], law=("spectral radius a step", radius**back))
-        rows = ("law, a step", gain, radius), ("gradient at step 0", *(gradient[0] for gradient in gradients))
+        said = "A new matrix in each step: " + own.update(
+            gradients[0], law=("gain a step", gain**back)
+        )
+        said += " The same matrix: " + same.update(
+            gradients[1], law=("spectral radius a step", radius**back)
+        )
+        rows = (
+            ("law, a step", gain, radius),
+            ("gradient at step 0", *(gradient[0] for gradient in gradients)),
+        )
         return table(("", "new", "same"), rows, ".3g"), said
 
     def marks(self, matrix, **_):
@@ -159,12 +238,23 @@ class AveragesExplorer(Sliders):
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         settings = {"mode": mode, "batches": batches, "batch": batch, "momentum": momentum}
         left = partial(
-            Lines, title="Running averages (hollow: each batch's own)", xlabel="training batches seen",
-            ylabel="value", labels=("variance", "mean"), dots=True, xlim=(0, SLIDERS["batches"][1]), ylim=(-4, 8),
+            Lines,
+            title="Running averages (hollow: each batch's own)",
+            xlabel="training batches seen",
+            ylabel="value",
+            labels=("variance", "mean"),
+            dots=True,
+            xlim=(0, SLIDERS["batches"][1]),
+            ylim=(-4, 8),
         )
         right = partial(
-            Lines, title="Output for the 297 test digits", xlabel="output", ylabel="density", labels=("chosen mode", "train mode"),
-            xlim=(-5, 5), ylim=(0, 0.6),
+            Lines,
+            title="Output for the 297 test digits",
+            xlabel="output",
+            ylabel="density",
+            labels=("chosen mode", "train mode"),
+            xlim=(-5, 5),
+            ylim=(0, 0.6),
         )
         super().__init__(*two_panels(left, right), settings)
 
@@ -180,10 +270,21 @@ class AveragesExplorer(Sliders):
             alone = batch_norm(self.z_test, norm.gamma, norm.beta).numpy()
             output = norm.eval()(self.z_test).numpy() if mode == "eval" else alone
         moments, shown = self.live.drawings
-        steps, (variance, mean), (own_variance, own_mean) = np.arange(batches + 1), zip(*running), zip(*own) if own else ((), ())
-        moments.update((steps, variance), (steps, mean), dots=((steps[1:], own_variance), (steps[1:], own_mean)))
+        steps, (variance, mean), (own_variance, own_mean) = (
+            np.arange(batches + 1),
+            zip(*running),
+            zip(*own) if own else ((), ()),
+        )
+        moments.update(
+            (steps, variance),
+            (steps, mean),
+            dots=((steps[1:], own_variance), (steps[1:], own_mean)),
+        )
         shown.update(density(output), density(alone))
-        rows = ("running averages", mean[-1], variance[-1]), ("all training digits", self.z.mean(), self.z.var())
+        rows = (
+            ("running averages", mean[-1], variance[-1]),
+            ("all training digits", self.z.mean(), self.z.var()),
+        )
         rows += (("output", output.mean(), output.var()),)
         said = (
             f"After {batches} batches of {batch} the running mean is {mean[-1]:.2f} (of all training digits {self.z.mean():.2f}), "
@@ -202,18 +303,39 @@ class MapExplorer(Sliders):
     """
 
     def __init__(self, histories, lr, gain):
-        self.histories, self.lr, self.gain = histories, [float(one) for one in lr], [float(one) for one in gain]
+        self.histories, self.lr, self.gain = (
+            histories,
+            [float(one) for one in lr],
+            [float(one) for one in gain],
+        )
         epochs = min(history.epochs for history in histories.values())
         if epochs == 0:
-            raise ValueError(f"histories must each have at least one finished epoch, got a stopped run among {[*histories]}")
+            raise ValueError(
+                f"histories must each have at least one finished epoch, got a stopped run among {[*histories]}"
+            )
         names = tuple(histories)
-        left = partial(Map, title="Train accuracy, %", xlabel="gain", ylabel="learning rate", columns=self.gain, rows=self.lr)
+        left = partial(
+            Map,
+            title="Train accuracy, %",
+            xlabel="gain",
+            ylabel="learning rate",
+            columns=self.gain,
+            rows=self.lr,
+        )
         right = partial(
-            Lines, title="The chosen network", xlabel="epoch", ylabel="train error", labels=names, xlim=(1, epochs), ylim=(0, 1.02)
+            Lines,
+            title="The chosen network",
+            xlabel="epoch",
+            ylabel="train error",
+            labels=names,
+            xlim=(1, epochs),
+            ylim=(0, 1.02),
         )
         choices = {"norm": names, "epoch": range(1, epochs + 1), "lr": self.lr, "gain": self.gain}
         cell = {"lr": self.lr[len(self.lr) // 3], "gain": self.gain[len(self.gain) // 2]}
-        super().__init__(*two_panels(left, right), {"norm": names[-1], "epoch": epochs, **cell}, choices)
+        super().__init__(
+            *two_panels(left, right), {"norm": names[-1], "epoch": epochs, **cell}, choices
+        )
 
     def draw(self, norm, epoch, lr, gain):
         maps, curves = self.live.drawings
@@ -226,7 +348,10 @@ class MapExplorer(Sliders):
             alive = np.isfinite(one.loss[:epoch, *cell])
             errors[name] = np.where(alive, one.train_error[:epoch, *cell], np.nan)
         curves.update(*((np.arange(1, epoch + 1), error) for error in errors.values()))
-        last = {name: "diverged" if np.isnan(error[-1]) else f"{error[-1]:.0%}" for name, error in errors.items()}
+        last = {
+            name: "diverged" if np.isnan(error[-1]) else f"{error[-1]:.0%}"
+            for name, error in errors.items()
+        }
         ends = ", ".join(f"{name} {error}" for name, error in last.items())
         told = f"norm {norm}, epoch {epoch}: {said} Train error at learning rate {lr:.2g}, gain {gain:.2g}: {ends}."
         return table(("norm", "train error"), last.items()), told
@@ -248,33 +373,59 @@ class DepthExplorer(Sliders):
 
         def left(ax):
             title, labels = "After training (small: each seed)", ("train", "test", "chosen")
-            drawing = Lines(ax, title, "depth", "error", labels, dots=True, xlim=(5, 60), ylim=(-0.05, 1))
+            drawing = Lines(
+                ax, title, "depth", "error", labels, dots=True, xlim=(5, 60), ylim=(-0.05, 1)
+            )
             drawing.lines[2].set(markersize=13, markerfacecolor="none", markeredgewidth=2)
             return drawing
 
         right = partial(
-            Lines, title="The chosen depth", xlabel="epoch", ylabel="error", labels=("train", "test", "train, now"),
-            xlim=(1, epochs), ylim=(-0.05, 1),  # room for a line at 0
+            Lines,
+            title="The chosen depth",
+            xlabel="epoch",
+            ylabel="error",
+            labels=("train", "test", "train, now"),
+            xlim=(1, epochs),
+            ylim=(-0.05, 1),  # room for a line at 0
         )
-        now = button("train this depth now", lambda: self.train(**self.state), "Trains a network of this depth, from a new seed")
-        super().__init__(*two_panels(left, right), {"depth": depth, "skip": skip}, {"depth": self.depths}, [now])
+        now = button(
+            "train this depth now",
+            lambda: self.train(**self.state),
+            "Trains a network of this depth, from a new seed",
+        )
+        super().__init__(
+            *two_panels(left, right), {"depth": depth, "skip": skip}, {"depth": self.depths}, [now]
+        )
 
     def draw(self, depth, skip=False):
         left, right = self.live.drawings
         at = self.depths.index(depth)
-        train, test = (self.record[name][int(skip)] for name in ("train_error", "test_error"))  # depth, epoch, seed
+        train, test = (
+            self.record[name][int(skip)] for name in ("train_error", "test_error")
+        )  # depth, epoch, seed
         last, seeds = (train[:, -1], test[:, -1]), np.repeat(self.depths, train.shape[2])
         left.update(
-            *((self.depths, error.mean(1)) for error in last), ([depth], [last[0][at].mean()]),
+            *((self.depths, error.mean(1)) for error in last),
+            ([depth], [last[0][at].mean()]),
             dots=[(seeds, error.ravel()) for error in last],
         )
         epochs, now = np.arange(1, train.shape[1] + 1), self.now.get((depth, skip))
         trained = now.train_error if now else np.zeros(0)
-        right.update((epochs, train[at].mean(1)), (epochs, test[at].mean(1)), (epochs[: len(trained)], trained))
+        right.update(
+            (epochs, train[at].mean(1)),
+            (epochs, test[at].mean(1)),
+            (epochs[: len(trained)], trained),
+        )
         kind = "with skips" if skip else "without skips"
         said = f"{depth} layers {kind}: after {len(epochs)} epochs train error {last[0][at].mean():.1%}, test error {last[1][at].mean():.1%}"
-        said += f" (means of {train.shape[2]} seeds)." + (f" Now, after epoch {len(trained)}: {trained[-1]:.1%}." if now else "")
-        return table(("", "error"), ((name, error[at].mean()) for name, error in zip(("train", "test"), last)), ".1%"), said
+        said += f" (means of {train.shape[2]} seeds)." + (
+            f" Now, after epoch {len(trained)}: {trained[-1]:.1%}." if now else ""
+        )
+        return table(
+            ("", "error"),
+            ((name, error[at].mean()) for name, error in zip(("train", "test"), last)),
+            ".1%",
+        ), said
 
     def train(self, depth, skip=False):
         """Trains a network of this depth as the recorded ones were, and draws after every epoch."""
@@ -295,7 +446,9 @@ class SurfaceExplorer(Sliders):
     """
 
     def __init__(self, surfaces, radius=1.0, turn=45, tilt=30):
-        top = 1.05 * max(float(heights[np.isfinite(heights)].max()) for heights in surfaces.values())
+        top = 1.05 * max(
+            float(heights[np.isfinite(heights)].max()) for heights in surfaces.values()
+        )
         figure = new_figure((8.4, 3.6), layout="none")
         drawings = []
         for k, (name, heights) in enumerate(surfaces.items()):
@@ -313,7 +466,11 @@ class SurfaceExplorer(Sliders):
 def growth(activation, gain, norm="none", skip=False, branch_scale=1.0, order="pre", **_):
     """By what factor a layer multiplies the size of the signal, and of the gradient on its way back: a name and the number;
     (None, 1) where no constant factor is the law."""
-    if activation not in ("relu", "linear") or norm != "none" or (skip and order == "post" and activation == "relu"):
+    if (
+        activation not in ("relu", "linear")
+        or norm != "none"
+        or (skip and order == "post" and activation == "relu")
+    ):
         return None, 1.0
     name, factor = ("gain/√2", gain / 2**0.5) if activation == "relu" else ("gain", gain)
     if skip:  # signal and branch are as good as perpendicular: their squares add up
@@ -346,7 +503,9 @@ def density(values):
 
 def numbers(seen, activation):
     """A small table of the first, the middle and the last layer."""
-    name, stuck = ("dead", seen.dead) if activation in ("relu", "linear") else ("saturated", seen.saturated)
+    name, stuck = (
+        ("dead", seen.dead) if activation in ("relu", "linear") else ("saturated", seen.saturated)
+    )
     columns = {"mean": seen.mean, "std": seen.std}
     if seen.gradient is not None:
         columns = {"spread": seen.stream_std, "gradient": seen.gradient}

@@ -31,8 +31,36 @@ LOST = "#D55E00"
 # do not bear that, and take the kernel with them. Whoever draws holds this.
 DRAWING = threading.RLock()
 WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
-LAYERS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)  # where an axis of layers ends
-DECADES = (2, 5, 10, 16, 24, 32, 40, 50, 100, 200, 300)  # where an axis of powers of ten ends: few, so that it seldom moves
+LAYERS = (
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    50,
+    75,
+    100,
+    150,
+    200,
+    300,
+    500,
+    1000,
+    2000,
+)  # where an axis of layers ends
+DECADES = (
+    2,
+    5,
+    10,
+    16,
+    24,
+    32,
+    40,
+    50,
+    100,
+    200,
+    300,
+)  # where an axis of powers of ten ends: few, so that it seldom moves
 
 
 class Drawing:
@@ -43,7 +71,9 @@ class Drawing:
     def __init__(self, ax, title, ylabel, xlabel="layer"):
         self.ax = ax
         self.artists = []
-        ax.set_title(title, loc="left", fontsize=10, pad=26, y=1)  # with y given, it is not placed anew in every drawing
+        ax.set_title(
+            title, loc="left", fontsize=10, pad=26, y=1
+        )  # with y given, it is not placed anew in every drawing
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
         if xlabel in ("layer", "step"):
@@ -70,11 +100,19 @@ class Drawing:
         integer("number of labels", len(labels), 1, len(STYLES))
         self.ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
         named = zip(labels, STYLES)
-        return [self.moving(self.ax.plot([], [], ms=size, lw=1.5, label=label, **style)[0]) for label, style in named]
+        return [
+            self.moving(self.ax.plot([], [], ms=size, lw=1.5, label=label, **style)[0])
+            for label, style in named
+        ]
 
     def edge_marks(self, marker, height):
         """Marks at the top (height 1) or bottom (0) edge of the Axes, for layers whose value has no place on the scale."""
-        place = {"clip_on": False, "zorder": 5, "in_layout": False, "transform": self.ax.get_xaxis_transform()}
+        place = {
+            "clip_on": False,
+            "zorder": 5,
+            "in_layout": False,
+            "transform": self.ax.get_xaxis_transform(),
+        }
         return self.moving(self.ax.plot([], [], marker, color="black", ms=5, **place)[0])
 
     def mark(self, marks, places, height):
@@ -90,7 +128,15 @@ class Drawing:
         if self.named == tuple(line.get_label() for line in lines):
             return
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.3}
-        self.ax.legend(handles=lines, **place, ncols=5, frameon=False, fontsize=9, handlelength=2.2, columnspacing=1.0)
+        self.ax.legend(
+            handles=lines,
+            **place,
+            ncols=5,
+            frameon=False,
+            fontsize=9,
+            handlelength=2.2,
+            columnspacing=1.0,
+        )
 
 
 class Curves(Drawing):
@@ -98,7 +144,17 @@ class Curves(Drawing):
     number of the first layer, 1 or 0. backward: the sentences begin at the last layer, where a gradient comes from. unit: "layer",
     or "step" where the same layer comes again and again."""
 
-    def __init__(self, ax, title, ylabel, quantity, labels=("measured",), first=1, backward=False, unit="layer"):
+    def __init__(
+        self,
+        ax,
+        title,
+        ylabel,
+        quantity,
+        labels=("measured",),
+        first=1,
+        backward=False,
+        unit="layer",
+    ):
         super().__init__(ax, title, ylabel, unit)
         self.quantity, self.first, self.backward, self.unit = quantity, first, backward, unit
         ax.set_yscale("log")
@@ -106,8 +162,19 @@ class Curves(Drawing):
         self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
         self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
         self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
-        place, side = (0.98, "right") if backward else (0.02, "left")  # where the line that begins near it is far from it
-        name = ax.text(place, 1, "", color="#A84300", fontsize=8, va="top", ha=side, transform=ax.get_yaxis_transform())
+        place, side = (
+            (0.98, "right") if backward else (0.02, "left")
+        )  # where the line that begins near it is far from it
+        name = ax.text(
+            place,
+            1,
+            "",
+            color="#A84300",
+            fontsize=8,
+            va="top",
+            ha=side,
+            transform=ax.get_yaxis_transform(),
+        )
         self.limit_name = self.moving(name)
         self.legend(self.lines)
 
@@ -135,7 +202,9 @@ class Curves(Drawing):
         self.limit.set(visible=near, ydata=[limit or 1] * 2)
         self.limit_name.set(visible=near, y=limit or 1, text=name)
         names = [f"{line.get_label()}: the" for line in self.lines] if len(rows) > 1 else ["The"]
-        return " ".join(self.sentence(f"{name} {self.quantity}", row) for name, row in zip(names, rows))
+        return " ".join(
+            self.sentence(f"{name} {self.quantity}", row) for name, row in zip(names, rows)
+        )
 
     def fit_decades(self, values):
         """Limits at powers of ten: of a few, the nearest that leave every value inside (from 1e-300 to 1e300)."""
@@ -182,11 +251,23 @@ class Values(Drawing):
     """Histogram of each layer's pre-activations as a column of grey: the darker, the more values lie there."""
 
     def __init__(self, ax):
-        super().__init__(ax, "Pre-activations (darker: more of them)", "value of the pre-activation")
-        self.bounds = np.linspace(-WINDOW, WINDOW, 102)  # an odd number of cells, so that one is centred on zero
+        super().__init__(
+            ax, "Pre-activations (darker: more of them)", "value of the pre-activation"
+        )
+        self.bounds = np.linspace(
+            -WINDOW, WINDOW, 102
+        )  # an odd number of cells, so that one is centred on zero
         extent = (0.5, 1.5, -WINDOW, WINDOW)
         self.image = self.moving(
-            ax.imshow(np.zeros((101, 1)), cmap="Greys", vmin=0, vmax=1, extent=extent, aspect="auto", origin="lower")
+            ax.imshow(
+                np.zeros((101, 1)),
+                cmap="Greys",
+                vmin=0,
+                vmax=1,
+                extent=extent,
+                aspect="auto",
+                origin="lower",
+            )
         )
         self.image.set_interpolation("nearest")
         self.overflowed = self.edge_marks("x", 1)
@@ -194,13 +275,17 @@ class Values(Drawing):
 
     def update(self, profile):
         """Draws one Profile. Full black is the density of a standard normal distribution at its peak, or more."""
-        cumulated = np.concatenate([np.zeros((profile.depth, 1)), profile.counts.cumsum(-1)], axis=-1)
+        cumulated = np.concatenate(
+            [np.zeros((profile.depth, 1)), profile.counts.cumsum(-1)], axis=-1
+        )
         shown = np.zeros((len(self.bounds) - 1, profile.depth))
         for layer, (edges, heights) in enumerate(zip(profile.edges, cumulated)):
             if heights[-1]:
                 shown[:, layer] = np.diff(np.interp(self.bounds, edges, heights)) / heights[-1]
         peak = (self.bounds[1] - self.bounds[0]) / np.sqrt(2 * np.pi)
-        self.image.set_data(np.sqrt(np.clip(shown / peak, 0, 1)))  # the root keeps thin tails visible
+        self.image.set_data(
+            np.sqrt(np.clip(shown / peak, 0, 1))
+        )  # the root keeps thin tails visible
         self.image.set_extent((0.5, profile.depth + 0.5, -WINDOW, WINDOW))
         lost = profile.layers[profile.nonfinite > 0]
         self.mark(self.overflowed, lost, 1)
@@ -222,7 +307,10 @@ class Lines(Drawing):
         ax.set(**{f"{axis}scale": "log" for axis in log})
         self.lines = self.make_lines(labels, size=3.5)
         loose = {"linestyle": "none", "markerfacecolor": "none"}
-        self.dots = [self.moving(ax.plot([], [], ms=3.5, **style | loose)[0]) for style in STYLES[: len(labels) * dots]]
+        self.dots = [
+            self.moving(ax.plot([], [], ms=3.5, **style | loose)[0])
+            for style in STYLES[: len(labels) * dots]
+        ]
         self.lost = self.edge_marks("x", 1)
         self.legend(self.lines)
 
@@ -232,7 +320,10 @@ class Lines(Drawing):
         What is not finite has no place on the scale: a cross above it says where, and the sentence how often.
         """
         integer("number of lines", len(points), 1, len(self.lines))
-        points, dots = ([(np.asarray(x, float), np.asarray(y, float)) for x, y in pairs] for pairs in (points, dots))
+        points, dots = (
+            [(np.asarray(x, float), np.asarray(y, float)) for x, y in pairs]
+            for pairs in (points, dots)
+        )
         self.legend(self.lines[: len(points)])
         for line, (x, y) in zip_longest(self.lines, points, fillvalue=((), ())):
             line.set(data=(x, y), markevery=max(1, len(x) // 20))
@@ -240,13 +331,21 @@ class Lines(Drawing):
             loose.set_data(pair)
         lost = np.concatenate([x[~np.isfinite(y)] for x, y in [*points, *dots]])
         self.mark(self.lost, lost, 1)
-        for name, values, limits in zip("xy", map(np.concatenate, zip(*points, *dots)), self.limits):
+        for name, values, limits in zip(
+            "xy", map(np.concatenate, zip(*points, *dots)), self.limits
+        ):
             values = values[np.isfinite(values) & ((values > 0) | (name not in self.log))]
             if limits is None and len(values):
-                limits = outwards(values.min(), values.max(), name in self.log) if name == "y" else (values.min(), values.max())
+                limits = (
+                    outwards(values.min(), values.max(), name in self.log)
+                    if name == "y"
+                    else (values.min(), values.max())
+                )
             low, high = limits or (0.1, 1)
             self.ax.set(**{f"{name}lim": (low, high if high > low else low + 1)})
-        return " ".join(self.sentence(line.get_label(), *pair) for line, pair in zip(self.lines, points))
+        return " ".join(
+            self.sentence(line.get_label(), *pair) for line, pair in zip(self.lines, points)
+        )
 
     def sentence(self, label, x, y):
         """What one line shows: its ends, and how much of it is not finite."""
@@ -254,7 +353,11 @@ class Lines(Drawing):
         if len(finite) == 0:
             return f"{label}: no finite value."
         first, last = finite[0], finite[-1]
-        lost = f"; {len(y) - len(finite)} of {len(y)} values are not finite" if len(finite) < len(y) else ""
+        lost = (
+            f"; {len(y) - len(finite)} of {len(y)} values are not finite"
+            if len(finite) < len(y)
+            else ""
+        )
         return f"{label}: {y[first]:.2g} at {x[first]:.3g}, {y[last]:.2g} at {x[last]:.3g}{lost}."
 
 
@@ -267,7 +370,9 @@ class Pairs(Drawing):
         self.names = names
         self.lines = self.make_lines(labels, size=7)
         hollow = {"linestyle": "none", "markerfacecolor": "none", "ms": 10}
-        self.dots = [self.moving(ax.plot([], [], **style | hollow)[0]) for style in STYLES[: len(labels)]]
+        self.dots = [
+            self.moving(ax.plot([], [], **style | hollow)[0]) for style in STYLES[: len(labels)]
+        ]
         for line in self.lines:
             line.set_linestyle("none")
         ax.set_yticks(range(len(names)), names)
@@ -281,7 +386,10 @@ class Pairs(Drawing):
             line.set_data(np.mean(values, -1), rows + shift)
             dots.set_data(np.ravel(values), np.repeat(rows + shift, np.shape(values)[-1]))
         labels = [line.get_label() for line in self.lines]
-        told = (", ".join(f"{label} {np.mean(one[k]):.0%}" for label, one in zip(labels, shares)) for k in rows)
+        told = (
+            ", ".join(f"{label} {np.mean(one[k]):.0%}" for label, one in zip(labels, shares))
+            for k in rows
+        )
         return " ".join(f"{name}: {said}." for name, said in zip(self.names, told))
 
 
@@ -307,15 +415,34 @@ class Map(Drawing):
         ax.set_title(title, loc="left", fontsize=10, pad=8)
         ax.spines[:].set_visible(False)
         size = len(rows), len(columns)
-        self.image = self.moving(ax.imshow(np.zeros(size), cmap="cividis_r", vmin=0, vmax=1, aspect="auto", origin="lower"))
+        self.image = self.moving(
+            ax.imshow(
+                np.zeros(size), cmap="cividis_r", vmin=0, vmax=1, aspect="auto", origin="lower"
+            )
+        )
         self.texts = [
-            [self.moving(ax.text(column, row, "", ha="center", va="center", fontsize=8, in_layout=False)) for column in range(size[1])]
+            [
+                self.moving(
+                    ax.text(column, row, "", ha="center", va="center", fontsize=8, in_layout=False)
+                )
+                for column in range(size[1])
+            ]
             for row in range(size[0])
         ]
-        self.chosen = self.moving(Rectangle((0, 0), 1, 1, fill=False, edgecolor=LOST, linewidth=3, visible=False))
+        self.chosen = self.moving(
+            Rectangle((0, 0), 1, 1, fill=False, edgecolor=LOST, linewidth=3, visible=False)
+        )
         ax.add_patch(self.chosen)
-        ax.set_xticks(range(size[1]), [f"{value:.4g}" if isinstance(value, int) else f"{value:.2g}" for value in columns], fontsize=8)
-        ax.set_yticks(range(size[0]), [value if isinstance(value, str) else f"{value:.2g}" for value in rows], fontsize=8)
+        ax.set_xticks(
+            range(size[1]),
+            [f"{value:.4g}" if isinstance(value, int) else f"{value:.2g}" for value in columns],
+            fontsize=8,
+        )
+        ax.set_yticks(
+            range(size[0]),
+            [value if isinstance(value, str) else f"{value:.2g}" for value in rows],
+            fontsize=8,
+        )
 
     def update(self, shares, diverged=None, chosen=None):
         """Draws shares (rows, columns). diverged: the same shape, bool. chosen: the row and the column of a cell to frame."""
@@ -325,7 +452,13 @@ class Map(Drawing):
         for row, texts in enumerate(self.texts):
             for column, text in enumerate(texts):
                 share = shares[row, column]
-                mark = "×" if diverged[row, column] else "?" if np.isnan(share) else f"{100 * share:.0f}"
+                mark = (
+                    "×"
+                    if diverged[row, column]
+                    else "?"
+                    if np.isnan(share)
+                    else f"{100 * share:.0f}"
+                )
                 text.set(text=mark, color="white" if np.nan_to_num(share) > 0.53 else "black")
         self.chosen.set_visible(chosen is not None)
         if chosen is not None:
@@ -339,7 +472,9 @@ class Answers(Drawing):
 
     def __init__(self, ax):
         super().__init__(ax, "Its answers to the test digits", "digit", "answer")
-        self.image = self.moving(ax.imshow(np.zeros((10, 10)), cmap="Greys", vmin=0, vmax=1, aspect="auto"))
+        self.image = self.moving(
+            ax.imshow(np.zeros((10, 10)), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        )
         ax.set(xticks=range(10), yticks=range(10))
 
     def update(self, shares):
@@ -355,13 +490,23 @@ class Plane(Drawing):
     """Where in the plane a network answers which of two classes, and points of both. x: (points, 2); y: (points,), 0 or 1."""
 
     side, cells = 2.3, 41
-    grid = np.stack(np.meshgrid(*[np.linspace(-side, side, cells, dtype=np.float32)] * 2), -1).reshape(-1, 2)
+    grid = np.stack(
+        np.meshgrid(*[np.linspace(-side, side, cells, dtype=np.float32)] * 2), -1
+    ).reshape(-1, 2)
 
     def __init__(self, ax, x, y):
         super().__init__(ax, "Its answers in the plane", "second feature", "first feature")
         tints = LinearSegmentedColormap.from_list("tints", ["#F3B584", "#FFFFFF", "#8CC3E6"])
         extent = (-self.side, self.side) * 2
-        shown = ax.imshow(np.zeros((self.cells, self.cells)), cmap=tints, vmin=0, vmax=1, extent=extent, aspect="auto", origin="lower")
+        shown = ax.imshow(
+            np.zeros((self.cells, self.cells)),
+            cmap=tints,
+            vmin=0,
+            vmax=1,
+            extent=extent,
+            aspect="auto",
+            origin="lower",
+        )
         self.image = self.moving(shown)
         for kind, style in enumerate(STYLES[:2]):
             self.moving(ax.plot(*x[y == kind].T, style["marker"], color=style["color"], ms=3)[0])
@@ -385,12 +530,28 @@ class Surface:
         self.ax = ax
         side = np.linspace(-radius, radius, len(heights))
         shown = np.minimum(np.nan_to_num(heights, nan=top, posinf=top), top)
-        ax.plot_surface(*np.meshgrid(side, side, indexing="ij"), shown, cmap="cividis", vmin=0, vmax=top, rcount=99, ccount=99, lw=0.2)
+        ax.plot_surface(
+            *np.meshgrid(side, side, indexing="ij"),
+            shown,
+            cmap="cividis",
+            vmin=0,
+            vmax=top,
+            rcount=99,
+            ccount=99,
+            lw=0.2,
+        )
         ax.set(xlabel="first direction", ylabel="second", zlabel="loss", zlim=(0, top))
         ax.set_title(title, loc="left", fontsize=10)
         inner = heights[1:-1, 1:-1]
-        around = [heights[1 + a : len(heights) - 1 + a, 1 + b : len(heights) - 1 + b] for a in (-1, 0, 1) for b in (-1, 0, 1)]
-        self.minima, self.numbers = int((inner <= np.min(around, 0)).sum()), (heights[len(side) // 2, len(side) // 2], heights.max())
+        around = [
+            heights[1 + a : len(heights) - 1 + a, 1 + b : len(heights) - 1 + b]
+            for a in (-1, 0, 1)
+            for b in (-1, 0, 1)
+        ]
+        self.minima, self.numbers = (
+            int((inner <= np.min(around, 0)).sum()),
+            (heights[len(side) // 2, len(side) // 2], heights.max()),
+        )
         self.title = title
 
     @property
@@ -452,5 +613,9 @@ def img(png, alt, attributes=""):
 def bundle(png, alt):
     """What a notebook stores of a picture: HTML for JupyterLab, which drops a PNG's alternative text, and the PNG for pages
     that show no HTML."""
-    data = {"text/html": img(png, alt), "image/png": base64.b64encode(png).decode(), "text/plain": alt}
+    data = {
+        "text/html": img(png, alt),
+        "image/png": base64.b64encode(png).decode(),
+        "text/plain": alt,
+    }
     return data, {"image/png": {"alt": alt}}

@@ -40,12 +40,16 @@ class Linear(nn.Module):
             # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
             # A CPU's own half-precision product is ten to a hundred times slower.
             product = x.float() @ self.weight.float()
-            return (product if self.bias is None else product + self.bias[..., None, :].float()).to(x.dtype)
+            return (product if self.bias is None else product + self.bias[..., None, :].float()).to(
+                x.dtype
+            )
         if self.bias is None:
             return x @ self.weight
         if self.weight.dim() == 2:
             return torch.addmm(self.bias, x, self.weight)  # the same in one call, a little quicker
-        return (x @ self.weight).add_(self.bias[..., None, :])  # in place: no second matrix to fetch
+        return (x @ self.weight).add_(
+            self.bias[..., None, :]
+        )  # in place: no second matrix to fetch
 
 
 def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
@@ -91,8 +95,15 @@ class _Norm(nn.Module):
 
     def __init__(self, width, *, eps=1e-5, stack=()):
         super().__init__()
-        self.width, self.eps, self.stack = integer("width", width, 1, 2**31), number("eps", eps, 0), torch.Size(stack)
-        self.gamma, self.beta = nn.Parameter(torch.ones(*stack, width)), nn.Parameter(torch.zeros(*stack, width))
+        self.width, self.eps, self.stack = (
+            integer("width", width, 1, 2**31),
+            number("eps", eps, 0),
+            torch.Size(stack),
+        )
+        self.gamma, self.beta = (
+            nn.Parameter(torch.ones(*stack, width)),
+            nn.Parameter(torch.zeros(*stack, width)),
+        )
 
     def forward(self, x):
         _fits(x, self.width, self.stack, self.gamma.dtype)
@@ -120,10 +131,19 @@ class BatchNorm(_Norm):
 
     def normalize(self, x, gamma, beta):
         if not self.training:
-            return batch_norm(x, gamma, beta, self.running_mean.to(x.dtype), self.running_var.to(x.dtype), eps=self.eps)
+            return batch_norm(
+                x,
+                gamma,
+                beta,
+                self.running_mean.to(x.dtype),
+                self.running_var.to(x.dtype),
+                eps=self.eps,
+            )
         batch = x.shape[-2]
         if batch < 2:
-            raise ValueError(f"batch must be an integer from 2 up to train a BatchNorm, got {batch}")
+            raise ValueError(
+                f"batch must be an integer from 2 up to train a BatchNorm, got {batch}"
+            )
         mean, var = batch_moments(x)  # the gradient flows through both
         with torch.no_grad():  # but the book-keeping keeps no graph
             self.num_batches_tracked += 1
@@ -173,8 +193,19 @@ class Residual(nn.Module):
 
 
 def build(
-    depth, width, *, inputs, classes, activation="relu", norm="none", skip=False, branch_scale=1.0, order="pre",
-    gain=None, seed=0, stack=(),
+    depth,
+    width,
+    *,
+    inputs,
+    classes,
+    activation="relu",
+    norm="none",
+    skip=False,
+    branch_scale=1.0,
+    order="pre",
+    gain=None,
+    seed=0,
+    stack=(),
 ):
     """A fully connected network of `depth` hidden layers of `width` units, as an nn.Sequential from x to class scores.
 
@@ -207,8 +238,12 @@ def build(
     if not isinstance(stack, (tuple, list)):
         raise ValueError(f"stack must be a tuple of integers from 1 to 65536, got {stack!r}")
     stack = torch.Size(integer("stack", size, 1, 65536) for size in stack)
-    gain = per_network("gain", nn.init.calculate_gain(activation) if gain is None else gain, stack, low=0.0)
-    branch_scale = per_network("branch_scale", branch_scale, stack).expand(stack).clone()  # if learned, each network's own
+    gain = per_network(
+        "gain", nn.init.calculate_gain(activation) if gain is None else gain, stack, low=0.0
+    )
+    branch_scale = (
+        per_network("branch_scale", branch_scale, stack).expand(stack).clone()
+    )  # if learned, each network's own
     generators = _generators(seed, stack)
 
     def linear(fan_in, fan_out, gain=gain, bias=True):
@@ -246,10 +281,14 @@ class Shortcut(nn.Module):
         self.channels, self.stride = channels, stride
 
     def forward(self, x):
-        return nn.functional.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels))
+        return nn.functional.pad(
+            x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels)
+        )
 
 
-def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="batch", skip=False, seed=0):
+def build_conv(
+    depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="batch", skip=False, seed=0
+):
     """A convolutional network of He's CIFAR shape, 3x3 everywhere, from flat images x (batch, pixels) to class scores.
 
     depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of `channels`, then a Linear: with
@@ -267,7 +306,9 @@ def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="b
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
 
     def conv(before, after, stride=1):
-        layer = nn.utils.skip_init(nn.Conv2d, before, after, 3, stride, padding=1, bias=norm == "none")  # draws nothing by itself
+        layer = nn.utils.skip_init(
+            nn.Conv2d, before, after, 3, stride, padding=1, bias=norm == "none"
+        )  # draws nothing by itself
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
@@ -280,12 +321,21 @@ def build_conv(depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="b
     layers = [nn.Unflatten(1, image), conv(image[0], width), *active(width)]
     for after in [one for one in channels for _ in range((depth - 2) // 6)]:
         stride = 1 if after == width else 2
-        *branch, relu = conv(width, after, stride), *active(after), conv(after, after), *active(after)
+        *branch, relu = (
+            conv(width, after, stride),
+            *active(after),
+            conv(after, after),
+            *active(after),
+        )
         if skip:
-            branch = [Residual(branch, shortcut=Shortcut(after - width, stride) if stride > 1 else None)]
+            branch = [
+                Residual(branch, shortcut=Shortcut(after - width, stride) if stride > 1 else None)
+            ]
         layers += [*branch, relu]
         width = after
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(width, classes, generator=generator))
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(width, classes, generator=generator)
+    )
 
 
 def cross_entropy(scores, y):
@@ -297,7 +347,9 @@ def cross_entropy(scores, y):
 
 def _generators(seed, stack):
     """One generator for a seed that serves the whole stack, or one per network for seeds of the stack's shape."""
-    seeds = of_shape("seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1))
+    seeds = of_shape(
+        "seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1)
+    )
     return [torch.Generator().manual_seed(one) for one in seeds.flatten().tolist()]
 
 
@@ -307,6 +359,7 @@ def _fits(x, width, stack, dtype):
         given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
         raise ValueError(f"x must be a tensor of {dtype}, as the weights are, got {given}")
     if x.dim() < 2 or x.shape[-1] != width or x.shape[:-2] not in ((), stack):
-        allowed = f"(batch, {width})" + (f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else "")
+        allowed = f"(batch, {width})" + (
+            f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else ""
+        )
         raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
-

@@ -32,7 +32,10 @@ OWN = {  # the settings that are not named
     "depth": 20, "width": 32, "gain": 1.41, "activation": "relu", "norm": "none", "skip": False, "branch_scale": 1.0, "lr": 0.01,
     "batch": 64, "data": "digits",
 }  # fmt: skip
-WHILE_TRAINING = ("lr", "batch")  # knobs that a network in training may feel; any other makes another network
+WHILE_TRAINING = (
+    "lr",
+    "batch",
+)  # knobs that a network in training may feel; any other makes another network
 PRESETS = {  # what differs from OWN
     "exploding": {"gain": 3.0},
     "dead on arrival": {"gain": 0.8},
@@ -47,12 +50,17 @@ PROBE = 64  # training examples on which the layers are looked at, always the sa
 POINTS = 600  # of the curve of the loss, at most; from then on each point is the mean of twice as many steps
 EVERY = 20  # steps from one measurement of the errors to the next, for each step that a point stands for
 KEPT = 3  # pinned runs, at most
-NAMES = ("now", *(str(k + 1) for k in range(KEPT)))  # of the present run and the kept ones, in the legends and in the table
+NAMES = (
+    "now",
+    *(str(k + 1) for k in range(KEPT)),
+)  # of the present run and the kept ones, in the legends and in the table
 PATIENCE = 10.0  # seconds without a sign of the page; then training rests
 PERIOD = 0.09  # seconds from picture to picture, at least
 CREDIT = 6  # pictures that the page is sent for each of its signs, at most
 SHOWN = {}  # for each cell of the notebook: the execution that it was last run in, and the playgrounds that it showed then
-ENDS = [count * 10**power for power in range(2, 9) for count in (1, 2, 5)]  # where the axis of steps ends: few, so that it seldom moves
+ENDS = [
+    count * 10**power for power in range(2, 9) for count in (1, 2, 5)
+]  # where the axis of steps ends: few, so that it seldom moves
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,18 @@ class Run:
         network = {**self.settings}
         data, lr, batch = (network.pop(name) for name in ("data", "lr", "batch"))
         self.data = DATA[choice("data", data, tuple(DATA))]()
-        self.net = build(**network, inputs=self.data.x.shape[1], classes=int(self.data.y.max()) + 1, seed=seed)
-        self.weights = [layer.weight for layer in self.net.modules() if isinstance(layer, Linear)][:-1]
+        self.net = build(
+            **network, inputs=self.data.x.shape[1], classes=int(self.data.y.max()) + 1, seed=seed
+        )
+        self.weights = [layer.weight for layer in self.net.modules() if isinstance(layer, Linear)][
+            :-1
+        ]
         self.trainer = Trainer(self.net, self.data, lr=lr, batch=batch, seed=seed)
-        self.step, self.every, self.turned = 0, 1, False  # turned: whether lr or batch were changed on the way
+        self.step, self.every, self.turned = (
+            0,
+            1,
+            False,
+        )  # turned: whether lr or batch were changed on the way
         self.fresh, self.loss, self.errors = [], [], []
         self.measure()
 
@@ -104,7 +120,11 @@ class Run:
 
     def turn(self, lr, batch):
         """Goes on with this learning rate and batch size. Returns the names of what has changed."""
-        changed = {name: value for name, value in (("lr", lr), ("batch", batch)) if value != self.settings[name]}
+        changed = {
+            name: value
+            for name, value in (("lr", lr), ("batch", batch))
+            if value != self.settings[name]
+        }
         self.trainer.lr, self.trainer.batch = torch.tensor(lr), batch
         self.settings.update(changed)
         self.turned = self.turned or bool(changed and self.step)
@@ -138,17 +158,24 @@ class Run:
         wrong = (given != y_test).float().mean().item()
         self.errors.append((self.step, error(self.net, x[:count], y[:count]).item(), wrong))
         if x.shape[1] == 2:
-            self.answers = torch.softmax(predict(self.net, torch.from_numpy(Plane.grid)), 1)[:, 0].numpy()
+            self.answers = torch.softmax(predict(self.net, torch.from_numpy(Plane.grid)), 1)[
+                :, 0
+            ].numpy()
         else:
             asked = nn.functional.one_hot(y_test, 10).float()
-            answered = nn.functional.one_hot(given + 1, 11).float()[:, 1:]  # none of the ten where there is no answer
+            answered = nn.functional.one_hot(given + 1, 11).float()[
+                :, 1:
+            ]  # none of the ten where there is no answer
             self.answers = ((asked.T @ answered) / asked.sum(0)[:, None]).numpy()
 
     def look(self):
         """The Seen of this moment."""
         seen = profile(self.net, self.data.x[:PROBE], self.data.y[:PROBE])
         if self.step:  # the optimizer's own rate is 1: what it has just added is the momentum
-            pairs = [(weight.detach(), self.trainer.optimizer.state[weight]["momentum_buffer"]) for weight in self.weights]
+            pairs = [
+                (weight.detach(), self.trainer.optimizer.state[weight]["momentum_buffer"])
+                for weight in self.weights
+            ]
             moved = np.array([step.norm().item() for _, step in pairs])
             before = np.array([(weight + step).norm().item() for weight, step in pairs])
         else:
@@ -157,7 +184,16 @@ class Run:
         with np.errstate(all="ignore"):
             update = moved / before
         steps = self.every * np.arange(1, len(self.loss) + 1)
-        return Seen(self.step, steps, np.array(self.loss), np.array(self.errors), seen, update, self.answers, self.line)
+        return Seen(
+            self.step,
+            steps,
+            np.array(self.loss),
+            np.array(self.errors),
+            seen,
+            update,
+            self.answers,
+            self.line,
+        )
 
 
 def alone(method):
@@ -183,7 +219,12 @@ class Playground(Sliders):
     """
 
     resets = "Back to step 0, with the knobs as they are"
-    going, worker, clock, run = False, None, None, None  # so from the first moment on, for `close` is called where a setting was not allowed, too
+    going, worker, clock, run = (
+        False,
+        None,
+        None,
+        None,
+    )  # so from the first moment on, for `close` is called where a setting was not allowed, too
 
     def __init__(self, *, seed=0, **settings):
         for name in settings:
@@ -191,23 +232,40 @@ class Playground(Sliders):
         settings = OWN | settings
         self.seed = integer("seed", seed, 0, 2**63 - 1)
         self.hand = threading.RLock()
-        self.watched, self.credit = 0.0, 0  # when the page last gave a sign; how many pictures it may be sent until the next
+        self.watched, self.credit = (
+            0.0,
+            0,
+        )  # when the page last gave a sign; how many pictures it may be sent until the next
         self.kept, self.note = [], ""
         self.wanted = None  # what is to be said of another network, from when it is asked for until it is made
         self.toggle = button("start", self.press, "Trains, or pauses")
         buttons = [
             self.toggle,
             button("step", self.step, "One step of training"),
-            button("keep this run", self.keep, f"Its curves stay beside those of the next ones; of the last {KEPT}"),
+            button(
+                "keep this run",
+                self.keep,
+                f"Its curves stay beside those of the next ones; of the last {KEPT}",
+            ),
             button("forget kept runs", self.forget, "Only the present run's curves stay"),
         ]
-        self.clock = widgets.Play(min=0, max=10**9, interval=400)  # the page's sign that it is there, and has shown what it was sent
+        self.clock = widgets.Play(
+            min=0, max=10**9, interval=400
+        )  # the page's sign that it is there, and has shown what it was sent
         self.clock.layout.display = "none"
         self.clock.observe(self.tick, "value")
         self.code = widgets.HTML()
-        self.drawn, self.lives = choice("data", settings["data"], CHOICES["data"]), {}  # the data in the figure; the other figure
+        self.drawn, self.lives = (
+            choice("data", settings["data"], CHOICES["data"]),
+            {},
+        )  # the data in the figure; the other figure
         super().__init__(*panels(self.drawn), settings, CHOICES, buttons, columns=3)
-        presets = widgets.Box([button(name, partial(self.preset, name), "Knobs that tell this story") for name in PRESETS])
+        presets = widgets.Box(
+            [
+                button(name, partial(self.preset, name), "Knobs that tell this story")
+                for name in PRESETS
+            ]
+        )
         presets.add_class("presets")
         self.add_class("playground")
         self.children = [presets, *self.children, self.code, self.clock]
@@ -312,14 +370,20 @@ class Playground(Sliders):
     @property
     def others(self):
         """The knobs that stand otherwise than the present network's, of those that make another network."""
-        return [name for name, value in self.state.items() if value != self.run.settings[name] and name not in WHILE_TRAINING]
+        return [
+            name
+            for name, value in self.state.items()
+            if value != self.run.settings[name] and name not in WHILE_TRAINING
+        ]
 
     def present(self, run, note=None):
         """Shows the present moment of a run, with a new note. While the thread lives, nobody else calls this."""
         self.seen, self.run = run.look(), run
         if note is not None:
             self.note = note
-        run.turn(*(self.state[name] for name in WHILE_TRAINING))  # they may have changed since the run was begun
+        run.turn(
+            *(self.state[name] for name in WHILE_TRAINING)
+        )  # they may have changed since the run was begun
         self.picture(**run.settings)
 
     def redraw(self):
@@ -329,7 +393,9 @@ class Playground(Sliders):
 
     def work_on(self):
         self.watched, self.credit = time.monotonic(), CREDIT
-        sys.setswitchinterval(0.0005)  # by itself 5 ms, which each of a new control's many messages waits for the thread
+        sys.setswitchinterval(
+            0.0005
+        )  # by itself 5 ms, which each of a new control's many messages waits for the thread
         self.worker = threading.Thread(target=self.work, name="playground", daemon=True)
         self.worker.start()
 
@@ -348,11 +414,18 @@ class Playground(Sliders):
                 else:
                     self.run.advance()
                     if self.run.diverged and self.wanted is None:
-                        self.going, self.toggle.description, self.clock.playing = False, "start", False
+                        self.going, self.toggle.description, self.clock.playing = (
+                            False,
+                            "start",
+                            False,
+                        )
                         self.present(self.run)
                         self.renew()  # asked for since
         except Exception as failure:  # noqa: BLE001, a thread's traceback nobody would see: the page says it
-            self.going, self.note = False, f"Training stopped with {type(failure).__name__}: {failure}"
+            self.going, self.note = (
+                False,
+                f"Training stopped with {type(failure).__name__}: {failure}",
+            )
 
     def halt(self):
         """Ends the thread after the step that is under way."""
@@ -387,7 +460,9 @@ class Playground(Sliders):
         if others := self.others:
             return self.begin(f"Another {' and '.join(others)} is another network: step 0.")
         if changed := self.run.turn(*(self.state[name] for name in WHILE_TRAINING)):
-            self.note = " ".join(f"{name} is {self.state[name]:g} from step {self.run.step} on." for name in changed)
+            self.note = " ".join(
+                f"{name} is {self.state[name]:g} from step {self.run.step} on." for name in changed
+            )
             if not (self.going or self.run.step):
                 self.seen = self.run.look()  # with the update that the first step would now be
         self.redraw()
@@ -395,12 +470,17 @@ class Playground(Sliders):
     def picture(self, **state):
         super().picture(**state)
         lines = [self.line, *(one.line for one in self.kept)]
-        named = "".join(f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(NAMES, lines))
+        named = "".join(
+            f"<p>{name}: <code>{html.escape(line)}</code></p>" for name, line in zip(NAMES, lines)
+        )
         if self.code.value != named:  # left alone, so that it can be marked and copied
             self.code.value = named
 
     def draw(self, **state):
-        runs = [self.seen, *self.kept]  # as they are now: the thread and the reader's hand may bring others meanwhile
+        runs = [
+            self.seen,
+            *self.kept,
+        ]  # as they are now: the thread and the reader's hand may bring others meanwhile
         now, data = runs[0], state["data"]
         if data != self.drawn:
             self.live.stills.clear()  # megabytes; what remains is small, and takes a while to make
@@ -420,12 +500,19 @@ class Playground(Sliders):
             update.update(*(one.update for one in runs), limit=("", 1e-3)),
         ]
         rows = map(row, NAMES, runs)
-        return table(("", "step", "loss", "train error", "test error"), rows), f"{self.note} {words(now)}".strip(), *seen
+        return (
+            table(("", "step", "loss", "train error", "test error"), rows),
+            f"{self.note} {words(now)}".strip(),
+            *seen,
+        )
 
     def _repr_mimebundle_(self, **kwargs):
         """Where a cell is run again, what it showed before is closed."""
         parent = getattr(get_ipython(), "get_parent", dict)()  # outside of a kernel there is none
-        cell, execution = (parent.get(part, {}).get(name) for part, name in (("metadata", "cellId"), ("header", "msg_id")))
+        cell, execution = (
+            parent.get(part, {}).get(name)
+            for part, name in (("metadata", "cellId"), ("header", "msg_id"))
+        )
         if cell:
             before, shown = SHOWN.get(cell, (None, []))
             if before != execution:
@@ -440,7 +527,11 @@ class Playground(Sliders):
 def panels(data):
     """The figure and its six drawings, for the named data."""
     figure = new_figure((10.2, 5.6), layout="none")
-    axes = [figure.add_axes((column / 3 + 0.068, (1 - row) / 2 + 0.09, 0.238, 0.29)) for row in (0, 1) for column in (0, 1, 2)]
+    axes = [
+        figure.add_axes((column / 3 + 0.068, (1 - row) / 2 + 0.09, 0.238, 0.29))
+        for row in (0, 1)
+        for column in (0, 1, 2)
+    ]
     layers = {"labels": NAMES, "ylabel": ""}
     drawings = [
         Lines(axes[0], "Loss", "step", "", NAMES, log="y"),
@@ -471,20 +562,35 @@ def words(seen):
     if not np.isfinite(spread).all():
         said.append("The signal overflows.")
     elif spread[-1] < 0.01 * spread[0]:
-        said.append(f"The signal fades: layer {depth}'s spread is {spread[-1] / spread[0]:.0e} of layer 1's.")
+        said.append(
+            f"The signal fades: layer {depth}'s spread is {spread[-1] / spread[0]:.0e} of layer 1's."
+        )
     elif spread[-1] > 100 * spread[0]:
-        said.append(f"The signal grows: layer {depth}'s spread is {spread[-1] / spread[0]:.0e} times layer 1's.")
+        said.append(
+            f"The signal grows: layer {depth}'s spread is {spread[-1] / spread[0]:.0e} times layer 1's."
+        )
     if gradient[0] == 0:
         said.append("No gradient reaches layer 1.")
     elif gradient[0] < 0.01 * gradient[-1]:
-        said.append(f"The gradient fades on its way back: layer 1's is {gradient[0] / gradient[-1]:.0e} of layer {depth}'s.")
+        said.append(
+            f"The gradient fades on its way back: layer 1's is {gradient[0] / gradient[-1]:.0e} of layer {depth}'s."
+        )
     elif gradient[0] > 100 * gradient[-1]:
-        said.append(f"The gradient grows on its way back: layer 1's is {gradient[0] / gradient[-1]:.0e} times layer {depth}'s.")
+        said.append(
+            f"The gradient grows on its way back: layer 1's is {gradient[0] / gradient[-1]:.0e} times layer {depth}'s."
+        )
     if seen.step and update[0] < 1e-5:
         said.append(f"Layer 1 moves by {update[0]:.0e} of its size a step: it is not learning.")
     elif seen.step and update.max() > 0.3:
         said.append(f"A step moves layer {update.argmax() + 1} by {update.max():.0%} of its size.")
     if not said:
-        said.append("From the first layer to the last, signal and gradient differ by less than a hundredfold.")
+        said.append(
+            "From the first layer to the last, signal and gradient differ by less than a hundredfold."
+        )
     error = seen.errors[-1][1]
-    return " ".join([*said, f"It is wrong for {error:.0%} of the training examples{'' if seen.step else ', untrained'}."])
+    return " ".join(
+        [
+            *said,
+            f"It is wrong for {error:.0%} of the training examples{'' if seen.step else ', untrained'}.",
+        ]
+    )

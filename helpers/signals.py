@@ -13,8 +13,15 @@ from torch import nn
 from .arguments import choice, integer
 from .networks import ACTIVATIONS, HALF, Residual, cross_entropy
 
-DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-SAMPLE = 2**13  # values of a layer that go into its histogram and the moments of its pre-activation, about
+DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+SAMPLE = (
+    2**13
+)  # values of a layer that go into its histogram and the moments of its pre-activation, about
 FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
 
 # glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
@@ -86,8 +93,14 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     if not isinstance(x, torch.Tensor) or x.dim() < 2 or 0 in x.shape:
         given = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
         raise ValueError(f"x must be a tensor of shape (batch, inputs), got {given}")
-    if y is not None and not (isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]):
-        given = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
+    if y is not None and not (
+        isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]
+    ):
+        given = (
+            f"{y.dtype} of shape {tuple(y.shape)}"
+            if isinstance(y, torch.Tensor)
+            else type(y).__name__
+        )
         raise ValueError(f"y must be an int64 tensor of shape ({x.shape[-2]},), got {given}")
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
     if any(value.dtype != (cast or value.dtype) for value in net.parameters()):
@@ -99,22 +112,36 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
         if y is not None:
             kept.append(signals[-1] if len(signals) == 3 else signals[0])
         signals = [signal.detach() for signal in signals]
-        for one in [signals] if signals[0].dim() == 2 else zip(*(signal.flatten(0, -3) for signal in signals)):
+        for one in (
+            [signals]
+            if signals[0].dim() == 2
+            else zip(*(signal.flatten(0, -3) for signal in signals))
+        ):
             rows.append(_row(activation, bins, *one))
 
     grad = torch.inference_mode() if y is None else torch.enable_grad()
-    copies = {name: value.clone() for name, value in net.named_buffers()}  # running averages and the like move in these
-    with grad, np.errstate(over="ignore", invalid="ignore"), _watched(net, see):  # an overflow is shown, not warned of
+    copies = {
+        name: value.clone() for name, value in net.named_buffers()
+    }  # running averages and the like move in these
+    with (
+        grad,
+        np.errstate(over="ignore", invalid="ignore"),
+        _watched(net, see),
+    ):  # an overflow is shown, not warned of
         scores = torch.func.functional_call(net, copies, (x.to(cast),))
     if not rows:
-        raise ValueError(f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}")
+        raise ValueError(
+            f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}"
+        )
     if odd := [shape for shape in shapes if shape[:-1] != scores.shape[:-1]]:
         raise ValueError(f"net must be fully connected, got an activation of shape {tuple(odd[0])}")
     columns = _columns(rows, bins, scores.shape[:-2])
     if y is not None:
         if not 0 <= int(y.min()) <= int(y.max()) < scores.shape[-1]:
             found = f"{int(y.min())} to {int(y.max())}"
-            raise ValueError(f"y must be class numbers from 0 to {scores.shape[-1] - 1}, got {found}")
+            raise ValueError(
+                f"y must be class numbers from 0 to {scores.shape[-1] - 1}, got {found}"
+            )
         columns |= _gradients(scores, y, kept, net)
     return Profile(**columns)
 
@@ -124,8 +151,15 @@ def _watched(net, see):
     """Calls see(activation, z, a) as each activation runs, see(activation, z, a, stream) where there is a stream; the hooks are
     gone when the block ends."""
     stream = deque(maxlen=1)  # where the pass stands
-    activations = [module for module in net.modules() if isinstance(module, tuple(ACTIVATIONS.values()))]
-    hooks = [one.register_forward_hook(lambda layer, inputs, output: see(layer, inputs[0], output, *stream)) for one in activations]
+    activations = [
+        module for module in net.modules() if isinstance(module, tuple(ACTIVATIONS.values()))
+    ]
+    hooks = [
+        one.register_forward_hook(
+            lambda layer, inputs, output: see(layer, inputs[0], output, *stream)
+        )
+        for one in activations
+    ]
     for block in (module for module in net.modules() if isinstance(module, Residual)):
         hooks.append(block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])))
         hooks.append(block.register_forward_hook(lambda _, inputs, output: stream.append(output)))
@@ -153,7 +187,13 @@ def _row(activation, bins, z, a, stream=None):
     low, high = map(float, torch.aminmax(z))  # they hand on a NaN
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
     mean, std = _moments(a, float(sums.sum()), float(torch.linalg.vector_norm(a)))
-    row = {"activation": type(activation), "extremes": (low, high), "sums": sums, "mean": mean, "std": std}
+    row = {
+        "activation": type(activation),
+        "extremes": (low, high),
+        "sums": sums,
+        "mean": mean,
+        "std": std,
+    }
     row["saturated"] = _saturated(activation, a)
     k = math.ceil(z.numel() / SAMPLE)
     if stream is not None:
@@ -168,7 +208,9 @@ def _row(activation, bins, z, a, stream=None):
         if len(finite) == 0:
             return row | {"counts": np.zeros(bins, int), "low": np.nan, "high": np.nan}
         sample, low, high = finite[::k], float(finite.min()), float(finite.max())
-    if not high - low > max(1e-300, 1e-12 * max(-low, high)):  # all values alike: edges about them, as np.histogram does
+    if not high - low > max(
+        1e-300, 1e-12 * max(-low, high)
+    ):  # all values alike: edges about them, as np.histogram does
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
     return row | {"counts": k * _histogram(sample, low, high, bins), "low": low, "high": high}
@@ -178,7 +220,9 @@ def _columns(rows, bins, stack):
     """The rows of all layers and networks as a Profile's arrays."""
     kinds = [row.pop("activation") for row in rows]
     ends = torch.tensor([row.pop("extremes") for row in rows], dtype=torch.float64)
-    mapped = {kind: kind().forward(ends).tolist() for kind in set(kinds)}  # each is monotone, so extremes stay extremes
+    mapped = {
+        kind: kind().forward(ends).tolist() for kind in set(kinds)
+    }  # each is monotone, so extremes stay extremes
     for k, (row, kind) in enumerate(zip(rows, kinds)):
         sums = row.pop("sums")
         row["min"], row["max"] = mapped[kind][k]
@@ -213,7 +257,9 @@ def _histogram(z, low, high, bins):
     scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
     if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # bins too fine for float32
         return np.histogram(z.astype(np.float64), bins, (low, high))[0]
-    return np.bincount((z * z.dtype.type(scale) - z.dtype.type(low * scale)).astype(np.uint8), minlength=bins)
+    return np.bincount(
+        (z * z.dtype.type(scale) - z.dtype.type(low * scale)).astype(np.uint8), minlength=bins
+    )
 
 
 def _saturated(activation, a):
@@ -229,7 +275,13 @@ def _saturated(activation, a):
 def _gradients(scores, y, kept, net):
     """Norms of the gradient at what each layer works on and at its weight, per network of a stack."""
     loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
-    weights = [value for name, value in net.named_parameters() if name.endswith("weight") and value.dim() >= 2]
+    weights = [
+        value
+        for name, value in net.named_parameters()
+        if name.endswith("weight") and value.dim() >= 2
+    ]
     gradients = torch.autograd.grad(loss, [*kept, *weights[: len(kept)]])
-    norms = torch.stack([torch.linalg.vector_norm(g.double(), dim=(-2, -1)) for g in gradients]).numpy()
+    norms = torch.stack(
+        [torch.linalg.vector_norm(g.double(), dim=(-2, -1)) for g in gradients]
+    ).numpy()
     return {"gradient": norms[: len(kept)], "weight_gradient": norms[len(kept) :]}

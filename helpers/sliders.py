@@ -32,9 +32,15 @@ MENUS = {  # options, meaning
     "activation": (tuple(ACTIVATIONS), "function after each layer's product"),
     "dtype": (tuple(DTYPES), "kind of floating-point numbers"),
     "norm": (tuple(NORMS), "what stands before each activation"),
-    "mode": (("train", "eval"), "whether the batch's own moments normalize, or the running averages"),
+    "mode": (
+        ("train", "eval"),
+        "whether the batch's own moments normalize, or the running averages",
+    ),
     "skip": ((False, True), "whether a layer is added to its input, or replaces it"),
-    "order": (ORDERS, "whether norm and activation stand before the weights of a branch, or the activation after the sum"),
+    "order": (
+        ORDERS,
+        "whether norm and activation stand before the weights of a branch, or the activation after the sum",
+    ),
 }
 
 # A stock slider has no accessible name, for its label is not tied to its handle, and tells its value with one decimal only.
@@ -88,14 +94,19 @@ class Live:
         rows = -(-len(drawings) // columns)
         width, height = figure.bbox.width / columns, figure.bbox.height / rows
         cells = [divmod(k, columns) for k in range(len(drawings))]
-        self.places = [Bbox.from_bounds(column * width, (rows - 1 - row) * height, width, height) for row, column in cells]
+        self.places = [
+            Bbox.from_bounds(column * width, (rows - 1 - row) * height, width, height)
+            for row, column in cells
+        ]
 
     def still(self, drawing, place):
         """The pixels of what stands still in a drawing in its present frame."""
         key = drawing, drawing.frame
         if key not in self.stills:
             canvas = self.figure.canvas
-            top, bottom = (round(self.figure.bbox.height - y) for y in (place.y1, place.y0))  # an array's rows go downwards
+            top, bottom = (
+                round(self.figure.bbox.height - y) for y in (place.y1, place.y0)
+            )  # an array's rows go downwards
             np.asarray(canvas.buffer_rgba())[top:bottom, round(place.x0) : round(place.x1)] = 255
             drawing.ax.draw(canvas.get_renderer())
             self.stills[key] = canvas.copy_from_bbox(place)
@@ -115,7 +126,11 @@ class Live:
 
 def shut(widget):
     """Closes a widget and all that belongs to it; what is not closed, ipywidgets keeps for ever."""
-    for one in (*getattr(widget, "children", ()), getattr(widget, "style", None), getattr(widget, "layout", None)):
+    for one in (
+        *getattr(widget, "children", ()),
+        getattr(widget, "style", None),
+        getattr(widget, "layout", None),
+    ):
         if isinstance(one, widgets.Widget):
             shut(one)
     widget.close()
@@ -135,8 +150,13 @@ class Sliders(widgets.VBox):
         self.initial = {name: value for name, value in settings.items() if value is not None}
         self.choices = choices or {}
         self.live = Live(figure, drawings, columns)
-        self.page, self.style = widgets.HTML(), widgets.HTML()  # apart, for a new style makes the browser look at the whole page
-        self.box = widgets.Box()  # of its own, so that *reset* keeps the focus when the controls are new
+        self.page, self.style = (
+            widgets.HTML(),
+            widgets.HTML(),
+        )  # apart, for a new style makes the browser look at the whole page
+        self.box = (
+            widgets.Box()
+        )  # of its own, so that *reset* keeps the focus when the controls are new
         bar = widgets.Box([button("reset", self.reset, self.resets), *buttons])
         bar.add_class("buttons")
         rows = widgets.Box([self.box, bar])
@@ -164,10 +184,14 @@ class Sliders(widgets.VBox):
         """
         for old in self.replaced:
             shut(old)
-        self.replaced = [*self.controls.values()]  # closed when their successors go: what the page held back for them has come then
+        self.replaced = [
+            *self.controls.values()
+        ]  # closed when their successors go: what the page held back for them has come then
         for old in self.replaced:
             old.unobserve_all()
-        self.controls = {name: control(name, value, self.choices.get(name)) for name, value in settings.items()}
+        self.controls = {
+            name: control(name, value, self.choices.get(name)) for name, value in settings.items()
+        }
         for new in self.controls.values():
             new.observe(self.show, "value")
         self.box.children = tuple(self.controls.values())
@@ -198,7 +222,10 @@ class Sliders(widgets.VBox):
 
     def picture(self, **state):
         """Draws these settings."""
-        with DRAWING, np.errstate(all="ignore"):  # an overflow is to be seen in the picture, not in a warning
+        with (
+            DRAWING,
+            np.errstate(all="ignore"),
+        ):  # an overflow is to be seen in the picture, not in a warning
             table, said, *more = self.draw(**state)
             self.png = self.live.png()
         self.alt = " ".join([said, *more])
@@ -207,11 +234,17 @@ class Sliders(widgets.VBox):
         self.page.value = f"<figure>{figure}{caption}</figure>"
         self.style.value = STYLE + "".join(self.mark(*mark) for mark in self.marks(**state))
 
-    def marks(self, gain=None, depth=1, activation=None, norm="none", skip=False, branch_scale=None, **_):
+    def marks(
+        self, gain=None, depth=1, activation=None, norm="none", skip=False, branch_scale=None, **_
+    ):
         """Marks below sliders, each the control's name, value and text: the critical gain, where the activation has one and neither
         norm nor skip is there, and a branch's 1/√blocks."""
         if gain is not None and activation in CRITICAL and norm == "none" and not skip:
-            yield "gain", CRITICAL[activation], f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}"
+            yield (
+                "gain",
+                CRITICAL[activation],
+                f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}",
+            )
         if branch_scale is not None and depth > 1:
             yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
 
@@ -237,13 +270,23 @@ def control(name, value, choices=None):
         named = isinstance(options[0], (str, bool))
         kind = widgets.Dropdown if named else widgets.SelectionSlider
         labels = [(str(one) if named else f"{one:.3g}", one) for one in options]
-        return kind(description=name, options=labels, value=choice(name, value, options), tooltip=meaning)
+        return kind(
+            description=name, options=labels, value=choice(name, value, options), tooltip=meaning
+        )
     low, high, step, meaning = SLIDERS[name]
     if step == 1:
         kind, value, form = widgets.IntSlider, integer(name, value, low, high), "d"
     else:
         kind, value, form = widgets.FloatSlider, number(name, value, low, high), ".2f"
-    made = kind(value=value, min=low, max=high, step=step, description=name, readout_format=form, tooltip=meaning)
+    made = kind(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=name,
+        readout_format=form,
+        tooltip=meaning,
+    )
     made.add_class(name)
     return made
 
@@ -258,7 +301,10 @@ def button(name, act, meaning):
 def table(head, rows, form=""):
     """A table in HTML. head: the columns' names, the first may be empty; rows: a name and its cells each; form: of every cell."""
     top = (f"<th>{name}</th>" if name else "<td></td>" for name in head)
-    others = ((f"<th>{name}</th>", *(f"<td>{cell:{form}}</td>" for cell in cells)) for name, *cells in rows)
+    others = (
+        (f"<th>{name}</th>", *(f"<td>{cell:{form}}</td>" for cell in cells))
+        for name, *cells in rows
+    )
     return "<table>" + "".join(f"<tr>{''.join(row)}</tr>" for row in (top, *others)) + "</table>"
 
 

@@ -17,7 +17,10 @@ from .arguments import choice, integer, number, per_network
 from .datasets import Split
 from .networks import build, cross_entropy
 
-SCHEDULES = {"cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)), "constant": lambda done: 1.0}
+SCHEDULES = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "constant": lambda done: 1.0,
+}
 STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
 
 
@@ -73,7 +76,19 @@ class Trainer:
         return losses.detach()
 
 
-def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0, progress=True, watch=None):
+def fit(
+    net,
+    data,
+    *,
+    lr,
+    epochs,
+    batch,
+    momentum=0.9,
+    schedule="cosine",
+    seed=0,
+    progress=True,
+    watch=None,
+):
     """Trains `net`, one network or a stack, on the Split `data` by stochastic gradient descent, and returns its History.
 
     lr: the learning rate, a number or one per network (of the stack's shape). batch: examples a step. An epoch goes once
@@ -97,7 +112,13 @@ def fit(net, data, *, lr, epochs, batch, momentum=0.9, schedule="cosine", seed=0
                 for step in range(steps):
                     total += trainer.step(rate((epoch + step / steps) / epochs))
                     bar.update()
-                rows.append((total / steps, error(net, data.x, data.y), error(net, data.x_test, data.y_test)))
+                rows.append(
+                    (
+                        total / steps,
+                        error(net, data.x, data.y),
+                        error(net, data.x_test, data.y_test),
+                    )
+                )
                 if watch:
                     watch(_history(rows, trainer.stack, stopped))
         except KeyboardInterrupt:
@@ -125,12 +146,16 @@ def error(net, x, y):
 
 def _bar(total, unit, progress):
     """A progress bar with the time that is left, for what takes over a second; the variable TQDM_DISABLE silences all."""
-    silent = not progress or "TQDM_DISABLE" in os.environ  # tqdm's own bar in a notebook does not heed it
+    silent = (
+        not progress or "TQDM_DISABLE" in os.environ
+    )  # tqdm's own bar in a notebook does not heed it
     return tqdm(total=total, unit=unit, leave=False, delay=1, disable=silent)
 
 
 def _history(rows, stack, stopped):
-    columns = [torch.stack(column).cpu().numpy() for column in zip(*rows)] or [np.zeros((0, *stack))] * 3
+    columns = [torch.stack(column).cpu().numpy() for column in zip(*rows)] or [
+        np.zeros((0, *stack))
+    ] * 3
     return History(*columns, diverged=~np.isfinite(columns[0]).all(0), stopped=stopped)
 
 
@@ -164,13 +189,28 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     keeps what is done.
     Raises ValueError on a name that neither function knows, or a bad value.
     """
-    known = {*signature(build).parameters, *signature(fit).parameters} - {"stack", "net", "data", "progress", "watch"}
+    known = {*signature(build).parameters, *signature(fit).parameters} - {
+        "stack",
+        "net",
+        "data",
+        "progress",
+        "watch",
+    }
     for name in [*grid, *fixed]:
         choice("grid and fixed arguments", name, tuple(sorted(known)))
     for name, values in grid.items():
-        if name in fixed or not isinstance(values, (list, tuple, range, np.ndarray, torch.Tensor)) or len(values) == 0:
-            raise ValueError(f"grid[{name!r}] must be a list of values, and {name} not fixed as well, got {values!r}")
-    grid = {name: [getattr(one, "item", lambda one=one: one)() for one in values] for name, values in grid.items()}
+        if (
+            name in fixed
+            or not isinstance(values, (list, tuple, range, np.ndarray, torch.Tensor))
+            or len(values) == 0
+        ):
+            raise ValueError(
+                f"grid[{name!r}] must be a list of values, and {name} not fixed as well, got {values!r}"
+            )
+    grid = {
+        name: [getattr(one, "item", lambda one=one: one)() for one in values]
+        for name, values in grid.items()
+    }
     fixed = {"inputs": data.x.shape[-1], "classes": int(data.y.max()) + 1} | fixed
     stacked = [name for name in grid if name in STACKABLE and None not in grid[name]]
     looped = [name for name in grid if name not in stacked]
@@ -178,7 +218,13 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     stack = tuple(len(grid[name]) for name in stacked)
     arrays = tuple(part.numpy() for part in data)
     jobs = [
-        (fixed | mesh | dict(zip(looped, values)), stack, arrays, torch.get_num_threads(), progress and executor is None)
+        (
+            fixed | mesh | dict(zip(looped, values)),
+            stack,
+            arrays,
+            torch.get_num_threads(),
+            progress and executor is None,
+        )
         for values in itertools.product(*(grid[name] for name in looped))
     ]
     results = [(np.full(stack, np.nan),) * 3 + (np.zeros(stack, bool),)] * len(jobs)
@@ -195,7 +241,9 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
         pass
     axes = [[*looped, *stacked].index(name) for name in grid]
     shape = [*(len(grid[name]) for name in looped), *stack]
-    columns = [np.stack(column).reshape(shape).transpose(axes) for column in (*zip(*results), failed)]
+    columns = [
+        np.stack(column).reshape(shape).transpose(axes) for column in (*zip(*results), failed)
+    ]
     return Sweep(grid, *columns)
 
 
@@ -241,7 +289,9 @@ def _again(job, executor):
 
 def _died(error):
     """Whether an error says that a worker is gone, and not that its work was wrong."""
-    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
+    return (
+        isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
+    )  # the latter is Dask's
 
 
 def _train(settings, stack, arrays, threads, progress, attempt=1):
@@ -251,7 +301,9 @@ def _train(settings, stack, arrays, threads, progress, attempt=1):
     rounded in another order. `attempt` makes the second try another call: Dask would answer the same one with the same failure.
     """
     torch.set_num_threads(threads)
-    of_build = {name: value for name, value in settings.items() if name in signature(build).parameters}
+    of_build = {
+        name: value for name, value in settings.items() if name in signature(build).parameters
+    }
     of_fit = {name: value for name, value in settings.items() if name not in of_build}
     net = build(**of_build, stack=stack)
     history = fit(net, Split(*map(torch.from_numpy, arrays)), **of_fit, progress=progress)

@@ -30,7 +30,9 @@ from helpers.networks import ACTIVATIONS, Linear
 from helpers.signals import DTYPES
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-SETUP = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent)!r}); import benchmark"
+SETUP = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent)!r}); import benchmark"
+)
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 PANEL = np.linspace(-5, 5, 102)  # the bounds of the grey image's rows
 
@@ -52,7 +54,13 @@ def usual():
         left.set(title="Spread of each layer's output", xlabel="layer", ylabel="standard deviation")
         left.grid(axis="y")
         left.legend()
-        right.imshow(columns(seen), cmap="Greys", aspect="auto", origin="lower", extent=(0.5, depth + 0.5, -5, 5))
+        right.imshow(
+            columns(seen),
+            cmap="Greys",
+            aspect="auto",
+            origin="lower",
+            extent=(0.5, depth + 0.5, -5, 5),
+        )
         right.set(title="Pre-activations", xlabel="layer", ylabel="value of the pre-activation")
         figure.subplots_adjust(wspace=0.3)  # tight_layout would look the same and take longer
         plt.show()
@@ -72,7 +80,9 @@ def columns(seen):
     """Every layer's histogram on the same rows, as shades: a column a layer."""
     shades = np.zeros((len(PANEL) - 1, seen.depth))
     for layer, (edges, counts) in enumerate(zip(seen.edges, seen.counts)):
-        shades[:, layer] = np.diff(np.interp(PANEL, edges, np.append(0, counts.cumsum()))) / counts.sum()
+        shades[:, layer] = (
+            np.diff(np.interp(PANEL, edges, np.append(0, counts.cumsum()))) / counts.sum()
+        )
     return np.sqrt(shades)
 
 
@@ -108,7 +118,10 @@ def stack_times(norm, repeats):
     """CPU seconds of an epoch of the 64 networks of lesson 04's map: one after the other, and as one stack."""
     torch.set_num_threads(1)
     data = digits(0)
-    lr, gain = (axis.flatten() for axis in np.meshgrid(np.logspace(-3, 0.5, 8), 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4))))
+    lr, gain = (
+        axis.flatten()
+        for axis in np.meshgrid(np.logspace(-3, 0.5, 8), 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4)))
+    )
     how = {"epochs": 1, "batch": 64, "schedule": "constant", "progress": False}
 
     def train(gain, lr, stack=()):
@@ -178,7 +191,9 @@ def in_kernel(call):
     manager, client = start_new_kernel()
     try:
         client.execute_interactive(
-            f"{SETUP}, json\nprint('result', json.dumps(benchmark.{call}))", output_hook=hear, timeout=600
+            f"{SETUP}, json\nprint('result', json.dumps(benchmark.{call}))",
+            output_hook=hear,
+            timeout=600,
         )
     finally:
         client.stop_channels()
@@ -203,16 +218,26 @@ LISTEN = """root => {
 SIDE = "np.linspace(-1, 1, 15)"
 EXPLORERS = {  # the call, as the lessons write it, and the slider that is moved
     "Explorer (02)": ("Explorer(depth=50, gain=1.0, width=256)", "gain"),
-    "Explorer (03)": ('Explorer(depth=50, gain=3.0, width=128, norm="batch", batch=256, gamma=1.0, beta=0.0)', "gain"),
+    "Explorer (03)": (
+        'Explorer(depth=50, gain=3.0, width=128, norm="batch", batch=256, gamma=1.0, beta=0.0)',
+        "gain",
+    ),
     "AveragesExplorer (03)": ("helpers.AveragesExplorer()", "batches"),
     "MapExplorer (04)": ("benchmark.small_map()", "epoch"),
-    "Explorer (05)": ('Explorer(depth=50, gain=1.2, width=128, norm="none", batch=256, backward=True)', "gain"),
+    "Explorer (05)": (
+        'Explorer(depth=50, gain=1.2, width=128, norm="none", batch=256, backward=True)',
+        "gain",
+    ),
     "ProductExplorer (05, 06)": ("helpers.ProductExplorer()", "factor"),
     "Explorer (06)": (
-        'Explorer(depth=50, gain=1.41, width=128, norm="none", skip=True, branch_scale=1.0, order="pre", backward=True)', "gain"
+        'Explorer(depth=50, gain=1.41, width=128, norm="none", skip=True, branch_scale=1.0, order="pre", backward=True)',
+        "gain",
     ),
     "DepthExplorer (01, 07)": ("helpers.DepthExplorer(depth=56, skip=True)", "depth"),
-    "SurfaceExplorer (07)": (f"helpers.SurfaceExplorer(dict.fromkeys('ab', {SIDE}[:, None] ** 2 + {SIDE} ** 2))", "turn"),
+    "SurfaceExplorer (07)": (
+        f"helpers.SurfaceExplorer(dict.fromkeys('ab', {SIDE}[:, None] ** 2 + {SIDE} ** 2))",
+        "turn",
+    ),
     "RecurrentExplorer (08)": ("helpers.RecurrentExplorer()", "gain"),
     "Playground (09)": ("helpers.Playground()", "gain"),
 }
@@ -220,10 +245,15 @@ EXPLORERS = {  # the call, as the lessons write it, and the slider that is moved
 
 def small_map():
     """Lesson 04's map, of networks that were trained for two epochs."""
-    lr, gain = (axis.flatten() for axis in np.meshgrid(np.logspace(-3, 0.5, 8), 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4))))
+    lr, gain = (
+        axis.flatten()
+        for axis in np.meshgrid(np.logspace(-3, 0.5, 8), 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4)))
+    )
     net = build(10, 32, inputs=64, classes=10, gain=gain.reshape(8, 8), stack=(8, 8))
     history = fit(net, digits(0), lr=lr.reshape(8, 8), epochs=2, batch=64, progress=False)
-    return helpers.MapExplorer({"none": history, "batch": history}, np.logspace(-3, 0.5, 8), gain[::8])
+    return helpers.MapExplorer(
+        {"none": history, "batch": history}, np.logspace(-3, 0.5, 8), gain[::8]
+    )
 
 
 @contextmanager
@@ -234,7 +264,9 @@ def page_of(*cells):
         root.mkdir(), private.mkdir()
         setup = f"{SETUP}, torch, helpers, numpy as np\nfrom helpers import Explorer\ntorch.set_num_threads(1)"
         written = [nbformat.v4.new_code_cell(code) for code in (setup, *cells)]
-        nbformat.write(nbformat.v4.new_notebook(cells=written, metadata=PYTHON), root / "benchmark.ipynb")
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=written, metadata=PYTHON), root / "benchmark.ipynb"
+        )
         with lab.server(root, private) as url:
             page = browser.new_page(viewport={"width": 1400, "height": 1800})
             lab.open_notebook(page, url, "benchmark.ipynb")
@@ -247,10 +279,16 @@ def press_times(call, name, blocks, presses=6):
     with page_of("benchmark.usual();", call) as page:
         theirs, ours = page.locator(".widget-interact"), page.locator(".explorer")
         ours.locator("img").wait_for()
-        sliders = theirs.get_by_role("slider").nth(1), ours.get_by_role("slider", name=name, exact=True)
+        sliders = (
+            theirs.get_by_role("slider").nth(1),
+            ours.get_by_role("slider", name=name, exact=True),
+        )
         for root, slider in zip((theirs, ours), sliders):  # warms up
             press(page, root, slider, 3)
-        turns = [[press(page, root, slider, presses) for root, slider in zip((theirs, ours), sliders)] for _ in range(blocks)]
+        turns = [
+            [press(page, root, slider, presses) for root, slider in zip((theirs, ours), sliders)]
+            for _ in range(blocks)
+        ]
     return [pair for turn in turns for pair in zip(*turn)]
 
 
@@ -310,15 +348,29 @@ def row(what, pairs, target, figures=(statistics.median,)):
     """One line of the table, from pairs of seconds: the baseline's and ours. The last of the figures has the target."""
     theirs, ours = zip(*([figure(times) for times in zip(*pairs)] for figure in figures))
     ratios = [one / other for one, other in zip(ours, theirs)]
-    told = [" / ".join(f"{1000 * one:.3g}" if one < 1 else f"{1000 * one:.0f}" for one in times) + " ms" for times in (theirs, ours)]
-    aim = "–" if target is None else f"at most {target:.3g}" + (", missed" if ratios[-1] > target else "")
-    return f"| {what} | {told[0]} | {told[1]} | {' / '.join(f'{one:.2f}' for one in ratios)} | {aim} |"
+    told = [
+        " / ".join(f"{1000 * one:.3g}" if one < 1 else f"{1000 * one:.0f}" for one in times) + " ms"
+        for times in (theirs, ours)
+    ]
+    aim = (
+        "–"
+        if target is None
+        else f"at most {target:.3g}" + (", missed" if ratios[-1] > target else "")
+    )
+    return (
+        f"| {what} | {told[0]} | {told[1]} | {' / '.join(f'{one:.2f}' for one in ratios)} | {aim} |"
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
-    parser.add_argument("--only", default="", metavar="WORD", help="only what has this in its name, such as profile, Explorer or Playground")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="WORD",
+        help="only what has this in its name, such as profile, Explorer or Playground",
+    )
     quick, only = vars(parser.parse_args()).values()
     os.environ.update(ONE_THREAD)  # for the kernels, which inherit it
     print(
@@ -327,10 +379,22 @@ def main():
     )
     print("| what | baseline | ours | ratio | target |\n|---|---|---|---|---|")
     measured = {
-        "`profile`, 50 layers of 256 x 256, against the bare matrix products": (f"profile_times({20 if quick else 100})", 1.8),
-        "an epoch of 64 networks as one stack, norm none, against the loop over them": (f"stack_times('none', {1 if quick else 3})", 1 / 6),
-        "an epoch of 64 networks as one stack, norm batch, against the loop over them": (f"stack_times('batch', {1 if quick else 3})", 1 / 4),
-        "a live frame after the forward pass, against `interact` with `plt.show()`": (f"frame_times({10 if quick else 40})", 0.1),
+        "`profile`, 50 layers of 256 x 256, against the bare matrix products": (
+            f"profile_times({20 if quick else 100})",
+            1.8,
+        ),
+        "an epoch of 64 networks as one stack, norm none, against the loop over them": (
+            f"stack_times('none', {1 if quick else 3})",
+            1 / 6,
+        ),
+        "an epoch of 64 networks as one stack, norm batch, against the loop over them": (
+            f"stack_times('batch', {1 if quick else 3})",
+            1 / 4,
+        ),
+        "a live frame after the forward pass, against `interact` with `plt.show()`": (
+            f"frame_times({10 if quick else 40})",
+            0.1,
+        ),
     }
     for what, (call, target) in measured.items():
         if only in what:
@@ -341,13 +405,30 @@ def main():
     for name, (call, slider) in EXPLORERS.items():
         if only in name:
             pairs = press_times(call, slider, 2 if quick else 6)
-            print(row(f"{name}: key press to pixels, median / 95th percentile, against that figure", pairs, 0.25, FIGURES), flush=True)
+            print(
+                row(
+                    f"{name}: key press to pixels, median / 95th percentile, against that figure",
+                    pairs,
+                    0.25,
+                    FIGURES,
+                ),
+                flush=True,
+            )
     for depth, rate in (20, 10), (200, 4):
         if only in f"Playground, {depth} layers":
             frame, steps = training_rates(depth, 6 if quick else 15)
             aim = f"at least {rate}" + (", missed" if 1 / frame < rate else "")
-            print(f"| Playground, {depth} layers of 64: pictures a second while training | – | {1 / frame:.1f} | – | {aim} |")
-            print(row("the same: a step, against the loop without a page", steps, 1 / 0.6 if depth == 20 else None), flush=True)
+            print(
+                f"| Playground, {depth} layers of 64: pictures a second while training | – | {1 / frame:.1f} | – | {aim} |"
+            )
+            print(
+                row(
+                    "the same: a step, against the loop without a page",
+                    steps,
+                    1 / 0.6 if depth == 20 else None,
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

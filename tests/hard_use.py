@@ -20,12 +20,17 @@ from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = (1, 2, 4, 1, 1, 1, 1, 1, 1, 1)  # of each of ten rounds
-QUICK = ("03_batch_norm", "05_vanishing_gradients")  # lessons that stand for all where all would take long
+QUICK = (
+    "03_batch_norm",
+    "05_vanishing_gradients",
+)  # lessons that stand for all where all would take long
 
 
 def copy(folder):
     """The files that git knows, in `folder`."""
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout.split("\0")
     for name in filter(None, names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -37,12 +42,16 @@ def lessons(root, names=QUICK, before=(), processes=1, **environment):
 
     before: the words of a command that runs the rest. Returns what failed, as text.
     """
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    environment = (
+        os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    )
     environment = {name: value for name, value in environment.items() if value is not None}
     paths = [f"notebooks/{name}.ipynb" for name in names]
     spread = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else ["-n", "0"]
     command = [*before, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *spread, *paths]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
     return "" if done.returncode == 0 else (done.stdout + done.stderr)[-3000:]
 
 
@@ -51,14 +60,23 @@ def rounds(folder, count=20):
     root, failures = copy(folder), []
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
     for k in range(count):
-        order, threads, begin = random.Random(k).sample(names, len(names)), THREADS[k % 10], time.monotonic()
+        order, threads, begin = (
+            random.Random(k).sample(names, len(names)),
+            THREADS[k % 10],
+            time.monotonic(),
+        )
         for name in names:
             text = (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
             assert text.count("torch.set_num_threads(1)") == 1
             text = text.replace("torch.set_num_threads(1)", f"torch.set_num_threads({threads})")
             (root / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
-        failed = lessons(root, order, processes=2 if threads == 1 else 1)  # threads that wait for a core make a lesson ten times as slow
-        print(f"round {k + 1}, {threads} threads, {time.monotonic() - begin:.0f} s: {failed or 'as stored'}", flush=True)
+        failed = lessons(
+            root, order, processes=2 if threads == 1 else 1
+        )  # threads that wait for a core make a lesson ten times as slow
+        print(
+            f"round {k + 1}, {threads} threads, {time.monotonic() - begin:.0f} s: {failed or 'as stored'}",
+            flush=True,
+        )
         failures += [failed] if failed else []
     return "\n".join(failures)
 
@@ -75,7 +93,10 @@ def homeless(folder):
 
 def offline(folder):
     """A network namespace in which nothing is reachable but the machine itself."""
-    return lessons(copy(folder), before=("unshare", "--net", "sh", "-c", 'ip link set lo up 2>/dev/null; exec "$@"', "sh"))
+    return lessons(
+        copy(folder),
+        before=("unshare", "--net", "sh", "-c", 'ip link set lo up 2>/dev/null; exec "$@"', "sh"),
+    )
 
 
 def readonly(folder):
@@ -87,7 +108,10 @@ def readonly(folder):
 
 def killed(folder):
     """A kernel that dies as it trains: the next one starts afresh, and the data are whole."""
-    root, train = copy(folder), "from helpers import build, digits, fit\ndata = digits(0)\nprint('begun', flush=True)\n"
+    root, train = (
+        copy(folder),
+        "from helpers import build, digits, fit\ndata = digits(0)\nprint('begun', flush=True)\n",
+    )
     train += "fit(build(20, 64, inputs=64, classes=10, norm='batch'), data, lr=0.1, epochs={}, batch=64, progress=False)"
     manager, client = start_new_kernel(cwd=str(root), env=os.environ | {"PYTHONPATH": str(root)})
     try:
@@ -127,14 +151,36 @@ def full(folder):
     shell = """mount -t tmpfs -o size=56k none "$0" && head -c 16000 /dev/zero > "$0/ballast"
         "$@" && echo "it did not notice" && exit 1
         kept=$(ls "$0/small.part"); rm "$0/ballast"; "$@" && echo "kept $kept" && ls "$0/small.npz" && ! ls "$0/small.part" 2>/dev/null"""
-    words = ["unshare", "--mount", "sh", "-c", shell, str(disk), sys.executable, "-c", RECORDER, str(disk)]
-    done = subprocess.run(words, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
+    words = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        shell,
+        str(disk),
+        sys.executable,
+        "-c",
+        RECORDER,
+        str(disk),
+    ]
+    done = subprocess.run(
+        words,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     print(done.stdout + done.stderr)
-    clean = done.returncode == 0 and "Traceback" not in done.stderr and "No space left" in done.stderr
+    clean = (
+        done.returncode == 0 and "Traceback" not in done.stderr and "No space left" in done.stderr
+    )
     return "" if clean else done.stdout + done.stderr
 
 
-TRIALS = {trial.__name__: trial for trial in (path, homeless, offline, readonly, killed, full, rounds)}
+TRIALS = {
+    trial.__name__: trial for trial in (path, homeless, offline, readonly, killed, full, rounds)
+}
 
 
 def main():
@@ -146,7 +192,10 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             trial = TRIALS[name]
             failed = trial(Path(folder), chosen.rounds) if name == "rounds" else trial(Path(folder))
-        print(f"{name}: {trial.__doc__} {'FAILED: ' + failed if failed else 'Nothing went wrong.'}", flush=True)
+        print(
+            f"{name}: {trial.__doc__} {'FAILED: ' + failed if failed else 'Nothing went wrong.'}",
+            flush=True,
+        )
         failures += bool(failed)
     sys.exit(failures > 0)
 

@@ -42,7 +42,11 @@ def main(path=FILE):
         root, private = Path(folder, "notebooks"), Path(folder, "private")
         root.mkdir(), private.mkdir()
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata.kernelspec = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
         nbformat.write(notebook, root / "picture.ipynb")
         with lab.server(root, private) as url:
             page = browser.new_page(viewport={"width": 1400, "height": 900})
@@ -55,7 +59,9 @@ def main(path=FILE):
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in taken]
     lasts = [1200, *[180] * (UP - 1), 1200, *[180] * (DOWN - 1), 1200]  # milliseconds
     first.save(path, save_all=True, append_images=others, duration=lasts, loop=0, optimize=True)
-    print(f"{path}: {len(taken)} frames of {first.width} x {first.height} pixels, {Path(path).stat().st_size // 1024} kB")
+    print(
+        f"{path}: {len(taken)} frames of {first.width} x {first.height} pixels, {Path(path).stat().st_size // 1024} kB"
+    )
 
 
 if __name__ == "__main__":

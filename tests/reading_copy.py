@@ -54,8 +54,15 @@ def title(notebook):
 
 def bar(pages, k):
     """Links to the index and to the neighbours of page k."""
-    links = [("index.html", "all lessons"), *((name, text) for name, text in (pages[k - 1 : k] + pages[k + 1 : k + 2]))]
-    return "<nav>" + " · ".join(f'<a href="{name}">{html.escape(text)}</a>' for name, text in links) + "</nav>"
+    links = [
+        ("index.html", "all lessons"),
+        *((name, text) for name, text in (pages[k - 1 : k] + pages[k + 1 : k + 2])),
+    ]
+    return (
+        "<nav>"
+        + " · ".join(f'<a href="{name}">{html.escape(text)}</a>' for name, text in links)
+        + "</nav>"
+    )
 
 
 def write(folder, notebooks=NOTEBOOKS):
@@ -69,13 +76,24 @@ def write(folder, notebooks=NOTEBOOKS):
     pages = [(f"{path.stem}.html", title(notebook)) for path, notebook in read]
     for k, (path, notebook) in enumerate(read):
         notebook.metadata["title"] = pages[k][1]
-        body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}, "bar": bar(pages, k)})
+        body, _ = exporter.from_notebook_node(
+            notebook, {"metadata": {"name": path.stem}, "bar": bar(pages, k)}
+        )
         body = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', body)
         (folder / pages[k][0]).write_text(body, encoding="utf-8")
-    shutil.copy(Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf", folder / "formulas.ttf")
+    shutil.copy(
+        Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf",
+        folder / "formulas.ttf",
+    )
     lessons = "".join(f'<li><a href="{name}">{html.escape(text)}</a></li>' for name, text in pages)
-    heading = re.search(r"^# (.*)", (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
-    (folder / "index.html").write_text(INDEX.format(title=heading, lessons=lessons), encoding="utf-8")
+    heading = re.search(
+        r"^# (.*)",
+        (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )[1]
+    (folder / "index.html").write_text(
+        INDEX.format(title=heading, lessons=lessons), encoding="utf-8"
+    )
     return [folder / name for name, _ in [("index.html", ""), *pages]]
 
 

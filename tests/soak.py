@@ -25,7 +25,11 @@ import threading
 gc.collect()
 [line] = [line for line in open("/proc/self/status") if line.startswith("VmRSS")]
 print("threads:", sum(thread.name == "playground" for thread in threading.enumerate()), "memory:", int(line.split()[1]) // 1024)"""
-CELLS = ("import torch\n\nfrom helpers import Playground\n\ntorch.set_num_threads(1)", "Playground()", COUNT)
+CELLS = (
+    "import torch\n\nfrom helpers import Playground\n\ntorch.set_num_threads(1)",
+    "Playground()",
+    COUNT,
+)
 ANSWERED = """([root]) => { const labels = () => [...root.querySelectorAll('.buttons button')]
     const pressed = performance.now(), pause = labels().find(one => one.textContent === 'pause')
     window.answer = new Promise(resolve => {
@@ -45,7 +49,10 @@ def count(page):
     page.keyboard.press("Control+Enter")
     changed = "before => { const now = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].at(-1).innerText"
     page.wait_for_function(changed + "; return now !== before && /\\d/.test(now) }", arg=before)
-    return [int(number) for number in re.findall(r": (\d+)", cell.locator(".jp-OutputArea").inner_text())]
+    return [
+        int(number)
+        for number in re.findall(r": (\d+)", cell.locator(".jp-OutputArea").inner_text())
+    ]
 
 
 def pause(page, explorer):
@@ -58,7 +65,15 @@ def largest(page, explorer):
     """Trains the largest network for a while, makes it anew meanwhile, and keeps as many of its runs as are kept."""
     for name in ("depth", "width", "batch", "norm", "skip"):
         knob(explorer, name).press("End")
-    for name in ("start", "keep this run", "reset", "keep this run", "reset", "keep this run", "reset"):
+    for name in (
+        "start",
+        "keep this run",
+        "reset",
+        "keep this run",
+        "reset",
+        "keep this run",
+        "reset",
+    ):
         button(explorer, name).click()
         page.wait_for_timeout(3000)
     pause(page, explorer)
@@ -102,9 +117,15 @@ def soak(minutes, seed, patient):
             wrong += ["a pause that was not answered"] * pauses.count(-1)
             first, later = max(memory[:5]), max(memory[5:], default=0)
             wrong += [f"memory grew by {later - first} MB"] * (later - first > GROWTH)
-            log = (private / "log").read_text(encoding="utf-8")  # before the server goes, which complains of its own end
+            log = (private / "log").read_text(
+                encoding="utf-8"
+            )  # before the server goes, which complains of its own end
             page.close()
-        wrong += [line for line in log.splitlines() if "restart" in line or "Traceback" in line or "Error" in line]
+        wrong += [
+            line
+            for line in log.splitlines()
+            if "restart" in line or "Traceback" in line or "Error" in line
+        ]
     ends = f"median {statistics.median(pauses):.3f} s, most {max(pauses):.3f} s, {sum(took <= 0.2 for took in pauses)} within 0.2 s"
     print(f"{moves} moves in {minutes:g} minutes, {len(pauses)} pauses: {ends}")
     print("memory in MB:", *memory)
@@ -115,7 +136,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--patient", action="store_true", help="slow pauses are told, but not counted as wrong")
+    parser.add_argument(
+        "--patient", action="store_true", help="slow pauses are told, but not counted as wrong"
+    )
     wrong = soak(**vars(parser.parse_args()))
     print("\n".join(wrong) or "nothing went wrong")
     sys.exit(bool(wrong))

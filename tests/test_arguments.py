@@ -14,13 +14,22 @@ GOOD = {"depth": 2, "width": 4, "inputs": 8, "classes": 3}
 
 # argument, value, what is allowed; what was given is its repr.
 BUILD = [
-    *[("depth", value, "an integer from 1 to 2000") for value in (0, -1, 2001, True, 2.5, 2.0, "2", None, NAN)],
+    *[
+        ("depth", value, "an integer from 1 to 2000")
+        for value in (0, -1, 2001, True, 2.5, 2.0, "2", None, NAN)
+    ],
     *[("width", value, "an integer from 1 to 4096") for value in (0, 4097, "wide", True, 1.5)],
     *[("inputs", value, "an integer from 1 to 1000000") for value in (0, 10**6 + 1, "64")],
     *[("classes", value, "an integer from 1 to 1000000") for value in (0, 10**6 + 1, None)],
     *[("gain", value, GAIN) for value in (NAN, INF, -INF, -1.0, "he", True, 1j)],
-    *[("branch_scale", value, "a finite number") for value in (NAN, INF, 10**400, "small", None, True)],
-    *[("activation", value, "one of 'relu', 'tanh', 'sigmoid', 'linear'") for value in ("selu", "ReLU", nn.ReLU, None)],
+    *[
+        ("branch_scale", value, "a finite number")
+        for value in (NAN, INF, 10**400, "small", None, True)
+    ],
+    *[
+        ("activation", value, "one of 'relu', 'tanh', 'sigmoid', 'linear'")
+        for value in ("selu", "ReLU", nn.ReLU, None)
+    ],
     *[("norm", value, "one of 'none', 'batch', 'layer'") for value in ("bacth", None, False)],
     *[("order", value, "one of 'pre', 'post'") for value in ("middle", None)],
     *[("skip", value, "one of False, True") for value in ("yes", 1, 0, None)],
@@ -34,31 +43,57 @@ def test_build_names_a_bad_argument(rejects, name, value, allowed):
     rejects(lambda: build(**GOOD | {name: value}), f"{name} must be {allowed}, got {value!r}")
 
 
-@pytest.mark.parametrize("sizes, bad", [([0], 0), ([2, 0], 0), ([-1], -1), ([65537], 65537), ([2.5], 2.5), (["x"], "x")])
+@pytest.mark.parametrize(
+    "sizes, bad", [([0], 0), ([2, 0], 0), ([-1], -1), ([65537], 65537), ([2.5], 2.5), (["x"], "x")]
+)
 def test_build_names_a_bad_size_in_a_stack(sizes, bad):
-    with pytest.raises(ValueError, match=rf"^stack must be .*integers? from 1 to 65536, got .*{bad!r}"):
+    with pytest.raises(
+        ValueError, match=rf"^stack must be .*integers? from 1 to 65536, got .*{bad!r}"
+    ):
         build(**GOOD, stack=tuple(sizes))
 
 
-@pytest.mark.parametrize("name, allowed", [("gain", "a number"), ("branch_scale", "a number"), ("seed", "an integer")])
+@pytest.mark.parametrize(
+    "name, allowed", [("gain", "a number"), ("branch_scale", "a number"), ("seed", "an integer")]
+)
 @pytest.mark.parametrize("stack, value", [((4,), [1, 2, 3]), ((), [1]), ((2, 2), [1, 2, 3, 4])])
-def test_build_names_an_argument_that_has_not_the_shape_of_the_stack(rejects, name, allowed, stack, value):
-    message = f"{name} must be {allowed} or have the stack's shape {stack}, got shape ({len(value)},)"
+def test_build_names_an_argument_that_has_not_the_shape_of_the_stack(
+    rejects, name, allowed, stack, value
+):
+    message = (
+        f"{name} must be {allowed} or have the stack's shape {stack}, got shape ({len(value)},)"
+    )
     rejects(lambda: build(**GOOD, stack=stack, **{name: value}), message)
 
 
-@pytest.mark.parametrize("name, bad, allowed", [
-    ("gain", NAN, GAIN), ("gain", -1.0, GAIN), ("branch_scale", INF, "a finite number"),
-    ("seed", -1, SEED), ("seed", 1.5, SEED),
-])
+@pytest.mark.parametrize(
+    "name, bad, allowed",
+    [
+        ("gain", NAN, GAIN),
+        ("gain", -1.0, GAIN),
+        ("branch_scale", INF, "a finite number"),
+        ("seed", -1, SEED),
+        ("seed", 1.5, SEED),
+    ],
+)
 def test_build_names_one_bad_entry_among_those_of_a_stack(rejects, name, bad, allowed):
-    rejects(lambda: build(**GOOD, stack=(2,), **{name: torch.tensor([bad, bad])}), f"{name} must be {allowed}, got {bad!r}")
+    rejects(
+        lambda: build(**GOOD, stack=(2,), **{name: torch.tensor([bad, bad])}),
+        f"{name} must be {allowed}, got {bad!r}",
+    )
 
 
-@pytest.mark.parametrize("name, value", [
-    ("gain", [1, "a"]), ("gain", [None, 1]), ("branch_scale", ["a", "b"]), ("seed", ["a", "b"]), ("seed", [2**63, 1]),
-    ("seed", [[1], [2, 3]]),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("gain", [1, "a"]),
+        ("gain", [None, 1]),
+        ("branch_scale", ["a", "b"]),
+        ("seed", ["a", "b"]),
+        ("seed", [2**63, 1]),
+        ("seed", [[1], [2, 3]]),
+    ],
+)
 def test_build_names_an_argument_whose_entries_are_no_numbers(name, value):
     with pytest.raises(ValueError, match=f"^{name} must be "):
         build(**GOOD, stack=(2,), **{name: value})
@@ -66,7 +101,9 @@ def test_build_names_an_argument_whose_entries_are_no_numbers(name, value):
 
 @pytest.mark.parametrize("value", [np.int64(2), np.uint8(2)], ids=repr)
 def test_build_takes_numpy_integers(value):
-    assert len(build(**GOOD | {"depth": value, "width": value, "seed": value})) == len(build(**GOOD))
+    assert len(build(**GOOD | {"depth": value, "width": value, "seed": value})) == len(
+        build(**GOOD)
+    )
 
 
 @pytest.mark.parametrize("name", ["depth", "width"])
@@ -97,7 +134,9 @@ def test_a_network_names_an_x_of_another_shape(rejects, stack, shape, allowed):
 
 @pytest.mark.parametrize("stack, shape, allowed", SHAPES)
 def test_profile_names_an_x_of_another_shape(stack, shape, allowed):
-    with pytest.raises(ValueError, match=r"^x must be a tensor of shape \(batch, (inputs|8)\).*, got "):
+    with pytest.raises(
+        ValueError, match=r"^x must be a tensor of shape \(batch, (inputs|8)\).*, got "
+    ):
         profile(build(**GOOD, stack=stack), torch.zeros(shape))
 
 
@@ -148,7 +187,10 @@ def test_profile_names_a_bad_y_in_one_short_line(x, y):
 
 @pytest.mark.parametrize("bins", [1, 0, 128, True, 10.0, "many"])
 def test_profile_names_bad_bins(rejects, x, bins):
-    rejects(lambda: profile(build(**GOOD), x, bins=bins), f"bins must be an integer from 2 to 127, got {bins!r}")
+    rejects(
+        lambda: profile(build(**GOOD), x, bins=bins),
+        f"bins must be an integer from 2 to 127, got {bins!r}",
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float8", "half", torch.float16, 16])
@@ -170,7 +212,10 @@ def test_profile_names_a_net_that_is_no_module(x, net):
 
 def test_batch_norm_names_a_batch_of_one_in_training(rejects):
     net = build(**GOOD, norm="batch")
-    rejects(lambda: net(torch.zeros(1, 8)), "batch must be an integer from 2 up to train a BatchNorm, got 1")
+    rejects(
+        lambda: net(torch.zeros(1, 8)),
+        "batch must be an integer from 2 up to train a BatchNorm, got 1",
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "one", True, None])

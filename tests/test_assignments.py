@@ -40,7 +40,11 @@ def notebook(name):
 
 def graded(nb):
     """The test cells of a notebook, and the written answers, by name."""
-    return {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade")}
+    return {
+        cell.metadata.nbgrader.grade_id: cell
+        for cell in nb.cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    }
 
 
 def ran(nb):
@@ -58,7 +62,9 @@ def solved(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("odd", [5, (1, 2), [], (None, 1.0), torch.ones(3), np.ones((2, 2))], ids=str)
+@pytest.mark.parametrize(
+    "odd", [5, (1, 2), [], (None, 1.0), torch.ones(3), np.ones((2, 2))], ids=str
+)
 def test_whatever_an_answer_returns_is_told_in_a_line(name, odd):
     exercises = importlib.import_module(name.lower()).EXERCISES
     for one in exercises:
@@ -71,8 +77,12 @@ def mark(monkeypatch, capsys):
     """mark(assignment, code): what each test cell says of the solutions with `code` run after them; None where it is content.
     With `space`, of the names in that instead of the solutions."""
     shown = []
-    monkeypatch.setattr(checks, "display", lambda data, raw: shown.append(new_output("display_data", data=data)))
-    monkeypatch.setattr(grading, "exercises", lambda name: importlib.import_module(name.lower()).EXERCISES)
+    monkeypatch.setattr(
+        checks, "display", lambda data, raw: shown.append(new_output("display_data", data=data))
+    )
+    monkeypatch.setattr(
+        grading, "exercises", lambda name: importlib.import_module(name.lower()).EXERCISES
+    )
 
     def mark(name, code="", space=None):
         # A5 trains: here once, on one seed for the check and for the mark. nbgrader's way, below, uses two.
@@ -88,7 +98,9 @@ def mark(monkeypatch, capsys):
                     outputs = shown
                 except Exception as problem:  # noqa: BLE001, whatever a student writes
                     outputs = [grading.error(type(problem).__name__, str(problem))]
-                errors = [one for one in grading.marked(outputs, name, test) if one.output_type == "error"]
+                errors = [
+                    one for one in grading.marked(outputs, name, test) if one.output_type == "error"
+                ]
                 said[test] = errors[0].evalue if errors else None
         return said
 
@@ -103,16 +115,24 @@ def test_an_assignment_is_in_good_form(name):
     tests, text = graded(nb), "\n".join(cell.source for cell in nb.cells)
     points = {test: cell.metadata.nbgrader.points for test, cell in tests.items()}
     assert sum(points.values()) == 20
-    assert [int(found) for found in re.findall(r"^\|[^|]*\| (\d+) \|", text, re.MULTILINE)] == list(points.values())
+    assert [int(found) for found in re.findall(r"^\|[^|]*\| (\d+) \|", text, re.MULTILINE)] == list(
+        points.values()
+    )
     for test, cell in tests.items():
         if cell.cell_type == "code":
             assert f'hand_in("{test}"' in cell.source and f'check("{test}"' in cell.source
             assert not cell.metadata.nbgrader.solution and cell.metadata.nbgrader.locked
-    assert {test for test, cell in tests.items() if cell.cell_type == "code"} == set(grading.exercises(name))
+    assert {test for test, cell in tests.items() if cell.cell_type == "code"} == set(
+        grading.exercises(name)
+    )
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    assert not any(cell.outputs or cell.execution_count for cell in code), "stored without outputs: they run with the solutions"
+    assert not any(cell.outputs or cell.execution_count for cell in code), (
+        "stored without outputs: they run with the solutions"
+    )
     assert max(len(cell.source.splitlines()) for cell in code) <= 20
-    assert not any(line.lstrip().startswith(("!", "%")) for cell in code for line in cell.source.splitlines())
+    assert not any(
+        line.lstrip().startswith(("!", "%")) for cell in code for line in cell.source.splitlines()
+    )
     assert len(nb.cells) <= 25
 
 
@@ -123,8 +143,13 @@ def test_the_model_explanation_keeps_to_its_150_words():
 
 def test_pytest_runs_the_source_notebooks_and_not_what_nbgrader_makes_of_them(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    made = re.findall(r"^(notebooks/assignments/\w+)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
-    assert {f"notebooks/assignments/{step}" for step in ("release", "downloaded", "submitted", "autograded", "feedback")} == set(made)
+    made = re.findall(
+        r"^(notebooks/assignments/\w+)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE
+    )
+    assert {
+        f"notebooks/assignments/{step}"
+        for step in ("release", "downloaded", "submitted", "autograded", "feedback")
+    } == set(made)
     for folder in ["notebooks/assignments/source", *made]:
         (tmp_path / folder / "A1").mkdir(parents=True)
         nbformat.write(notebook("A1"), tmp_path / folder / "A1" / "A1.ipynb")
@@ -138,8 +163,14 @@ def test_the_solutions_get_all_points(name, mark):
     assert set(mark(name).values()) == {None}
 
 
-ALL_WRONG = [pytest.param(name, lost, code, id=f"{name}: {what}") for name in NAMES for what, lost, code in WRONG[name]]
-ALL_RIGHT = [pytest.param(name, code, id=f"{name}: {what}") for name in NAMES for what, code in RIGHT[name]]
+ALL_WRONG = [
+    pytest.param(name, lost, code, id=f"{name}: {what}")
+    for name in NAMES
+    for what, lost, code in WRONG[name]
+]
+ALL_RIGHT = [
+    pytest.param(name, code, id=f"{name}: {what}") for name in NAMES for what, code in RIGHT[name]
+]
 
 
 def test_there_are_enough_answers():
@@ -192,7 +223,12 @@ def critical_gain(positive, negative):
     ids=lambda text: str(text)[:30],
 )  # fmt: skip
 def test_what_nobody_would_hand_in_gets_nothing(forged):
-    for name, test in (("A1", "critical_gain"), ("A2", "input"), ("A5", "another"), ("A5", "train")):
+    for name, test in (
+        ("A1", "critical_gain"),
+        ("A2", "input"),
+        ("A5", "another"),
+        ("A5", "train"),
+    ):
         with pytest.raises(checks.Mistake):
             grading.verdict(name, test, forged, seed=1)
 
@@ -244,7 +280,11 @@ RAISES = "def sizes(x, weights):\n    raise RuntimeError('no idea')\n"
 def with_answer(nb, name, code):
     """A copy in which the answer to a task is `code`."""
     nb = copy.deepcopy(nb)
-    [cell] = [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{name}-answer"]
+    [cell] = [
+        cell
+        for cell in nb.cells
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{name}-answer"
+    ]
     cell.source = code
     return nb
 
@@ -258,7 +298,9 @@ def with_cell(nb, code):
 
 def without(nb, *names):
     nb = copy.deepcopy(nb)
-    nb.cells = [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id") not in names]
+    nb.cells = [
+        cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id") not in names
+    ]
     return nb
 
 
@@ -280,7 +322,12 @@ def submissions(solution, released):
         "hooked": (with_cell(wrong, HOOK), 0),  # likewise
         "edited": (edited(wrong, "sizes"), 16),
         "deleted": (without(wrong, "sizes", "overflow", "draw", "draw-answer"), 13),
-        "stumbles": (with_answer(with_answer(solution, "sizes", RAISES), "critical_gain", "def critical_gain(:"), 13),
+        "stumbles": (
+            with_answer(
+                with_answer(solution, "sizes", RAISES), "critical_gain", "def critical_gain(:"
+            ),
+            13,
+        ),
         "loops": (with_answer(solution, "overflow", LOOP), 14),
         "deaf": (with_cell(solution, DEAF), 0),
         "exits": (with_answer(solution, "draw", EXIT), 4),
@@ -291,22 +338,38 @@ def submissions(solution, released):
 def course(tmp_path_factory):
     """A copy of the teacher's folder, and a way to run the command there that the teacher's guide names for a step."""
     folder = tmp_path_factory.mktemp("course") / "assignments"
-    made = re.findall(r"^notebooks/assignments/([^/\n]+)", (ROOT / ".gitignore").read_text(), re.MULTILINE)
+    made = re.findall(
+        r"^notebooks/assignments/([^/\n]+)", (ROOT / ".gitignore").read_text(), re.MULTILINE
+    )
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns(*made))
     guide = (FOLDER / "README.md").read_text(encoding="utf-8")
     commands = {line.split()[1]: line for line in re.findall(r"`(nbgrader [a-z_]+[^`]*)`", guide)}
 
-    programs = Path(sys.executable).parent  # as after `activate`: nbgrader calls other programs by name
-    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "ASSIGNMENT_SEED": SEED, "HOME": str(folder.parent)}
+    programs = Path(
+        sys.executable
+    ).parent  # as after `activate`: nbgrader calls other programs by name
+    environment = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "ASSIGNMENT_SEED": SEED,
+        "HOME": str(folder.parent),
+    }
 
     def command(step, *more):
         words = shlex.split(commands[step])
-        run = {"cwd": folder, "env": os.environ | environment, "capture_output": True, "text": True, "timeout": 300}
+        run = {
+            "cwd": folder,
+            "env": os.environ | environment,
+            "capture_output": True,
+            "text": True,
+            "timeout": 300,
+        }
         done = subprocess.run([programs / words[0], *words[1:], *more], check=False, **run)
         assert done.returncode == 0, done.stderr
 
     command.environment = environment
-    command.released = lambda name: nbformat.read(folder / "release" / name / f"{name}.ipynb", as_version=4)
+    command.released = lambda name: nbformat.read(
+        folder / "release" / name / f"{name}.ipynb", as_version=4
+    )
     command.folder = folder
     return command
 
@@ -348,16 +411,25 @@ def score(row):
 
 def test_the_solutions_get_full_marks(marks):
     reference = {name: score(marks[name, "reference"]) for name in NAMES}
-    assert reference == {"A1": 20, "A2": 20, "A3": 20, "A4": 20, "A5": 14}, "A5's explanation waits for the teacher"
+    assert reference == {"A1": 20, "A2": 20, "A3": 20, "A4": 20, "A5": 14}, (
+        "A5's explanation waits for the teacher"
+    )
 
 
 def test_every_submission_of_a_batch_gets_the_mark_that_it_deserves(marks, course):
-    deserved = {student: points for student, (_, points) in submissions(notebook("A1"), notebook("A1")).items()}
-    assert {student: score(row) for (name, student), row in marks.items() if name == "A1"} == deserved
+    deserved = {
+        student: points
+        for student, (_, points) in submissions(notebook("A1"), notebook("A1")).items()
+    }
+    assert {
+        student: score(row) for (name, student), row in marks.items() if name == "A1"
+    } == deserved
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_released_version_shows_no_solution_and_runs_without_an_error_and_without_points(name, marks, course, mark, capsys):
+def test_the_released_version_shows_no_solution_and_runs_without_an_error_and_without_points(
+    name, marks, course, mark, capsys
+):
     released = course.released(name)
     assert not re.search("hand_in|SOLUTION|HIDDEN", nbformat.writes(released))
     assert not set(graded(released)) ^ set(graded(notebook(name)))
@@ -376,12 +448,20 @@ def test_feedback_names_the_mistake_and_shows_no_hidden_line(marks, course):
 
     for student in submissions(notebook("A1"), notebook("A1")):
         assert "hand_in(" not in page(student) and "HIDDEN" not in page(student)
-        run = nbformat.read(course.folder / "autograded" / student / "A1" / "A1.ipynb", as_version=4)
-        assert all(len(output.get("traceback", [])) <= 1 for cell in graded(run).values() for output in cell.outputs), "a traceback shows code"
+        run = nbformat.read(
+            course.folder / "autograded" / student / "A1" / "A1.ipynb", as_version=4
+        )
+        assert all(
+            len(output.get("traceback", [])) <= 1
+            for cell in graded(run).values()
+            for output in cell.outputs
+        ), "a traceback shows code"
     assert "that is the standard deviation (and the unbiased one)" in page("edited")
     assert "stopped with RuntimeError: no idea" in page("stumbles")
     assert "is there a loop that never ends?" in page("loops")
-    assert "your code ended Python itself" in page("exits") and "could not be stopped" in page("deaf")
+    assert "your code ended Python itself" in page("exits") and "could not be stopped" in page(
+        "deaf"
+    )
 
 
 def test_a_hub_releases_and_collects(course, marks, tmp_path):

@@ -19,7 +19,9 @@ def normal(*shape, seed=0, dtype=torch.float32):
 def batch_of(size, width, seed, dtype=torch.float64):
     """`size` examples, no two of which are near each other in any unit: 1/std would magnify the rounding without a limit."""
     generator = torch.Generator().manual_seed(seed)
-    return (2 * torch.arange(size)[:, None] + torch.rand(size, width, generator=generator) + seed % 5).to(dtype)
+    return (
+        2 * torch.arange(size)[:, None] + torch.rand(size, width, generator=generator) + seed % 5
+    ).to(dtype)
 
 
 def pair(dtype=torch.float64, **options):
@@ -39,13 +41,20 @@ def averages(norm):
 # --- next to torch's own ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=str)
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=str
+)
 @pytest.mark.parametrize("momentum", [0.1, 1.0, None])
 @pytest.mark.parametrize("size", [2, 4, 32])
-def test_batch_norm_equals_torchs_own_through_50_steps_of_training(size, momentum, dtype, tolerance):
+def test_batch_norm_equals_torchs_own_through_50_steps_of_training(
+    size, momentum, dtype, tolerance
+):
     mine, theirs = pair(dtype, momentum=momentum)
     for step in range(50):
-        x, grad = batch_of(size, 6, step, dtype).requires_grad_(), normal(size, 6, seed=step, dtype=dtype)
+        x, grad = (
+            batch_of(size, 6, step, dtype).requires_grad_(),
+            normal(size, 6, seed=step, dtype=dtype),
+        )
         seen = []
         for norm in mine, theirs:
             output = norm.train()(x)
@@ -78,11 +87,16 @@ def test_in_half_precision_batch_norm_equals_torchs_own_to_rounding(dtype):
 def test_in_half_precision_only_the_answer_is_rounded_and_not_the_moments(dtype):
     half, exact = BatchNorm(6).to(dtype), nn.BatchNorm1d(6).double()
     x = (3 * normal(32, 6) + 100).to(dtype)  # where a rounded mean would be far off
-    torch.testing.assert_close(half(x).double(), exact(x.double()), rtol=torch.finfo(dtype).eps, atol=1e-5)
+    torch.testing.assert_close(
+        half(x).double(), exact(x.double()), rtol=torch.finfo(dtype).eps, atol=1e-5
+    )
 
 
 def test_the_defaults_of_batch_norm_are_torchs_own():
-    assert (BatchNorm(6).eps, BatchNorm(6).momentum) == (nn.BatchNorm1d(6).eps, nn.BatchNorm1d(6).momentum)
+    assert (BatchNorm(6).eps, BatchNorm(6).momentum) == (
+        nn.BatchNorm1d(6).eps,
+        nn.BatchNorm1d(6).momentum,
+    )
 
 
 def test_a_batch_of_one_in_training_raises_as_torchs_own_does_and_moves_no_average():
@@ -101,7 +115,9 @@ def test_a_batch_of_one_in_training_raises_as_torchs_own_does_and_moves_no_avera
 @stacks
 def test_the_averages_are_of_the_width_and_carry_no_graph(stack):
     norm = BatchNorm(6, stack=stack)
-    for seed in range(2):  # a graph that was kept would be walked a second time here, and torch would complain
+    for seed in range(
+        2
+    ):  # a graph that was kept would be walked a second time here, and torch would complain
         norm(normal(*stack, 16, 6, seed=seed).requires_grad_()).sum().backward()
     for average in norm.running_mean, norm.running_var:
         assert average.shape == (*stack, 6)
@@ -112,7 +128,10 @@ def test_the_averages_are_of_the_width_and_carry_no_graph(stack):
 @stacks
 def test_gamma_and_beta_are_of_the_width_and_are_learned(stack):
     parameters = dict(BatchNorm(6, stack=stack).named_parameters())
-    assert {name: tuple(value.shape) for name, value in parameters.items()} == {"gamma": (*stack, 6), "beta": (*stack, 6)}
+    assert {name: tuple(value.shape) for name, value in parameters.items()} == {
+        "gamma": (*stack, 6),
+        "beta": (*stack, 6),
+    }
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
@@ -123,13 +142,21 @@ def test_a_stack_of_batch_norms_keeps_an_average_for_each_network(momentum, shar
     with torch.no_grad():
         stacked.gamma.copy_(normal(3, 6))
     for seed in range(3):
-        x = batch_of(16, 6, seed) if shared else batch_of(16, 6, seed) * torch.tensor([1.0, 10.0, 100.0])[:, None, None]
+        x = (
+            batch_of(16, 6, seed)
+            if shared
+            else batch_of(16, 6, seed) * torch.tensor([1.0, 10.0, 100.0])[:, None, None]
+        )
         rows = stacked(x)
         for k, single in enumerate(singles):
             expected = single(x if shared else x[k]) * stacked.gamma[k]
             torch.testing.assert_close(rows[k], expected, rtol=1e-10, atol=1e-10)
-            torch.testing.assert_close(stacked.running_mean[k], single.running_mean, rtol=1e-10, atol=1e-10)
-            torch.testing.assert_close(stacked.running_var[k], single.running_var, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(
+                stacked.running_mean[k], single.running_mean, rtol=1e-10, atol=1e-10
+            )
+            torch.testing.assert_close(
+                stacked.running_var[k], single.running_var, rtol=1e-10, atol=1e-10
+            )
 
 
 def test_in_eval_mode_an_answer_does_not_depend_on_the_rest_of_the_batch(x):
@@ -141,7 +168,9 @@ def test_in_eval_mode_an_answer_does_not_depend_on_the_rest_of_the_batch(x):
     assert all(torch.equal(before[name], buffer) for name, buffer in norm.named_buffers())
 
 
-def test_where_eval_was_forgotten_an_answer_depends_on_the_rest_of_the_batch_and_the_averages_move(x):
+def test_where_eval_was_forgotten_an_answer_depends_on_the_rest_of_the_batch_and_the_averages_move(
+    x,
+):
     norm = BatchNorm(8)
     norm(3 * x + 1)
     before = averages(norm)
@@ -155,7 +184,9 @@ def test_where_eval_was_forgotten_an_answer_depends_on_the_rest_of_the_batch_and
 def test_a_large_mean_and_a_small_spread_in_float32_come_out_with_mean_0_and_spread_1():
     output = BatchNorm(6)(1e4 + 0.1 * normal(1000, 6))
     assert output.isfinite().all()
-    assert output.mean(0).abs().max() < 0.02  # float32 near 10⁴ comes in steps of 0.001, a hundredth of the spread
+    assert (
+        output.mean(0).abs().max() < 0.02
+    )  # float32 near 10⁴ comes in steps of 0.001, a hundredth of the spread
     assert (output.std(0) - 1).abs().max() < 0.02
 
 
@@ -183,7 +214,9 @@ def test_a_constant_unit_gives_beta(constant):
 def arrays(request):
     """x and the loss's gradient (*stack, 5, 3), gamma and beta (*stack, 3), as NumPy's arrays."""
     random = np.random.default_rng(0)
-    return *random.normal(2, 3, (2, *request.param, 5, 3)), *random.normal(1, 0.5, (2, *request.param, 3))
+    return *random.normal(2, 3, (2, *request.param, 5, 3)), *random.normal(
+        1, 0.5, (2, *request.param, 3)
+    )
 
 
 def test_batch_norm_is_the_same_in_numpy_and_in_torch(arrays):
@@ -192,7 +225,9 @@ def test_batch_norm_is_the_same_in_numpy_and_in_torch(arrays):
     np.testing.assert_allclose(batch_norm(x, gamma, beta), output, rtol=1e-12, atol=1e-12)
     mean, var = np.full_like(gamma, 0.5), np.full_like(gamma, 4)
     output = batch_norm(*map(torch.from_numpy, (x, gamma, beta, mean, var)), eps=0.1)
-    np.testing.assert_allclose(batch_norm(x, gamma, beta, mean, var, eps=0.1), output, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        batch_norm(x, gamma, beta, mean, var, eps=0.1), output, rtol=1e-12, atol=1e-12
+    )
     expected = (x - 0.5) / np.sqrt(4.1) * gamma[..., None, :] + beta[..., None, :]
     np.testing.assert_allclose(output, expected, rtol=1e-12, atol=1e-12)
 
@@ -221,7 +256,9 @@ def test_the_backward_by_hand_agrees_with_finite_differences(arrays):
         slopes = np.zeros_like(shift)
         for place in np.ndindex(shift.shape):
             shift[place] = 1e-5
-            up, down = (batch_norm(**values | {name: values[name] + sign * shift}) for sign in (1, -1))
+            up, down = (
+                batch_norm(**values | {name: values[name] + sign * shift}) for sign in (1, -1)
+            )
             slopes[place] = (grad * (up - down)).sum() / 2e-5
             shift[place] = 0
         np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-6)
@@ -230,25 +267,48 @@ def test_the_backward_by_hand_agrees_with_finite_differences(arrays):
 # --- what it rejects -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, value, allowed", [
-    *[("width", value, "an integer from 1 to 2147483648") for value in (0, -1, 2.5, "wide", True, None)],
-    *[("eps", value, "a finite number from 0 up") for value in (-1, NAN, "small", None)],
-    *[("momentum", value, "a finite number from 0 to 1") for value in (2, -0.1, NAN, "fast")],
-])
+@pytest.mark.parametrize(
+    "name, value, allowed",
+    [
+        *[
+            ("width", value, "an integer from 1 to 2147483648")
+            for value in (0, -1, 2.5, "wide", True, None)
+        ],
+        *[("eps", value, "a finite number from 0 up") for value in (-1, NAN, "small", None)],
+        *[("momentum", value, "a finite number from 0 to 1") for value in (2, -0.1, NAN, "fast")],
+    ],
+)
 def test_batch_norm_names_a_bad_argument(rejects, name, value, allowed):
-    rejects(lambda: BatchNorm(**{"width": 6} | {name: value}), f"{name} must be {allowed}, got {value!r}")
+    rejects(
+        lambda: BatchNorm(**{"width": 6} | {name: value}),
+        f"{name} must be {allowed}, got {value!r}",
+    )
 
 
-@pytest.mark.parametrize("stack, shape, allowed", [
-    ((), (4, 7), "(batch, 6)"), ((), (6,), "(batch, 6)"), ((), (), "(batch, 6)"), ((), (3, 4, 6), "(batch, 6)"),
-    ((3,), (2, 4, 6), "(batch, 6) or (3, batch, 6)"), ((2, 3), (3, 4, 6), "(batch, 6) or (2, 3, batch, 6)"),
-])
+@pytest.mark.parametrize(
+    "stack, shape, allowed",
+    [
+        ((), (4, 7), "(batch, 6)"),
+        ((), (6,), "(batch, 6)"),
+        ((), (), "(batch, 6)"),
+        ((), (3, 4, 6), "(batch, 6)"),
+        ((3,), (2, 4, 6), "(batch, 6) or (3, batch, 6)"),
+        ((2, 3), (3, 4, 6), "(batch, 6) or (2, 3, batch, 6)"),
+    ],
+)
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_batch_norm_names_an_x_of_another_shape(rejects, stack, shape, allowed, training):
     norm = BatchNorm(6, stack=stack).train(training)
     rejects(lambda: norm(torch.zeros(shape)), f"x must be a tensor of shape {allowed}, got {shape}")
 
 
-@pytest.mark.parametrize("x, given", [(torch.zeros(4, 6).double(), "torch.float64"), (np.zeros((4, 6)), "ndarray")], ids=str)
+@pytest.mark.parametrize(
+    "x, given",
+    [(torch.zeros(4, 6).double(), "torch.float64"), (np.zeros((4, 6)), "ndarray")],
+    ids=str,
+)
 def test_batch_norm_names_an_x_of_another_type(rejects, x, given):
-    rejects(lambda: BatchNorm(6)(x), f"x must be a tensor of torch.float32, as the weights are, got {given}")
+    rejects(
+        lambda: BatchNorm(6)(x),
+        f"x must be a tensor of torch.float32, as the weights are, got {given}",
+    )

@@ -9,10 +9,14 @@ import torch
 from helpers import check, compare
 from helpers.checks import EXERCISES, Mistake, batch_norm_with
 
-MISTAKES = [(name, message) for name, exercise in EXERCISES.items() for message in exercise.mistakes]
+MISTAKES = [
+    (name, message) for name, exercise in EXERCISES.items() for message in exercise.mistakes
+]
 
 
-SEEDS = [(name, seed) for name in EXERCISES for seed in range(1 if name == "two_hundred" else 5)]  # that one trains for long
+SEEDS = [
+    (name, seed) for name in EXERCISES for seed in range(1 if name == "two_hundred" else 5)
+]  # that one trains for long
 
 
 @pytest.mark.parametrize(("name", "seed"), SEEDS)
@@ -32,7 +36,9 @@ def test_each_mistake_is_named(name, message, seed):
 def naive(x, gamma, beta, running_mean, running_var, training, eps=1e-5):
     """Right, but for what its arguments spoil: the mean of the squares minus the square of the mean."""
     n = len(x)
-    mean, var = (x.mean(0), (x**2).mean(0) - x.mean(0) ** 2) if training else (running_mean, running_var)
+    mean, var = (
+        (x.mean(0), (x**2).mean(0) - x.mean(0) ** 2) if training else (running_mean, running_var)
+    )
     out = gamma * (x - mean) / (var + eps).sqrt() + beta
     if training:
         running_mean = 0.9 * running_mean + 0.1 * mean.detach()
@@ -48,15 +54,22 @@ def test_a_missing_eps_and_a_cancellation_are_named():
         check("batch_norm", naive)
     with pytest.raises(Mistake, match="return 3 things: the output in training, running_mean"):
         check("batch_norm", lambda *a: right(*a)[0])
-    with pytest.raises(Mistake, match=r"running_mean after training should be a tensor of shape \(3,\), got None"):
+    with pytest.raises(
+        Mistake, match=r"running_mean after training should be a tensor of shape \(3,\), got None"
+    ):
         check("batch_norm", lambda *a: (right(*a)[0], None, None))
     with pytest.raises(Mistake, match="return 2 things: the new weight, the new bias"):
         check("fold", lambda weight, *rest: weight)
 
 
 def test_of_two_mistakes_at_once_one_is_named():
-    both = {"momentum is the wrong way round": {"momentum": 0.9}, "under no_grad, or detached": {"graph": False}}
-    wrong = batch_norm_with(**both["momentum is the wrong way round"], **both["under no_grad, or detached"])
+    both = {
+        "momentum is the wrong way round": {"momentum": 0.9},
+        "under no_grad, or detached": {"graph": False},
+    }
+    wrong = batch_norm_with(
+        **both["momentum is the wrong way round"], **both["under no_grad, or detached"]
+    )
     with pytest.raises(Mistake, match="|".join(both)):
         check("batch_norm", wrong)
     with pytest.raises(Mistake, match="keep the graph|unbiased variance"):
@@ -76,7 +89,19 @@ def test_an_unknown_mistake_gets_an_example():
         check("critical_gain", lambda slope: 17)
 
 
-ODD = (5, 0.5, "five", (1, 2), [], {}, (None, 1), (torch.ones(2), None, 1.0), torch.ones(3), np.ones((2, 2)), [torch.ones(3, 2)] * 3)
+ODD = (
+    5,
+    0.5,
+    "five",
+    (1, 2),
+    [],
+    {},
+    (None, 1),
+    (torch.ones(2), None, 1.0),
+    torch.ones(3),
+    np.ones((2, 2)),
+    [torch.ones(3, 2)] * 3,
+)
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -86,13 +111,22 @@ def test_whatever_an_answer_returns_is_told_in_a_line(name, odd):
         check(name, lambda *arguments: odd)
 
 
-@pytest.mark.parametrize("name", [name for name in EXERCISES if name not in ("two_hundred", "one_knob")])  # whose answers are recipes
-@pytest.mark.parametrize("spoil", [lambda part: part > 0, lambda part: part * 1j + 1, lambda part: part * torch.nan], ids=["bool", "complex", "nan"])
+@pytest.mark.parametrize(
+    "name", [name for name in EXERCISES if name not in ("two_hundred", "one_knob")]
+)  # whose answers are recipes
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda part: part > 0, lambda part: part * 1j + 1, lambda part: part * torch.nan],
+    ids=["bool", "complex", "nan"],
+)
 def test_a_right_answer_that_was_spoilt_is_told_in_a_line(name, spoil):
     def spoilt(*arguments):
         parts = EXERCISES[name].answer(*arguments)
         several = isinstance(parts, (tuple, list))
-        changed = [spoil(part) if isinstance(part, (torch.Tensor, float)) else part for part in (parts if several else [parts])]
+        changed = [
+            spoil(part) if isinstance(part, (torch.Tensor, float)) else part
+            for part in (parts if several else [parts])
+        ]
         return changed if several else changed[0]
 
     with pytest.raises(Mistake):
@@ -100,8 +134,15 @@ def test_a_right_answer_that_was_spoilt_is_told_in_a_line(name, spoil):
 
 
 def test_a_right_answer_of_another_kind_is_told_what_is_missing():
-    with pytest.raises(Mistake, match="the gradient with respect to x should be a tensor of shape .*, got None"):
-        check("batch_norm", lambda *arguments: [part.detach().numpy() for part in EXERCISES["batch_norm"].answer(*arguments)])
+    with pytest.raises(
+        Mistake, match="the gradient with respect to x should be a tensor of shape .*, got None"
+    ):
+        check(
+            "batch_norm",
+            lambda *arguments: [
+                part.detach().numpy() for part in EXERCISES["batch_norm"].answer(*arguments)
+            ],
+        )
 
 
 def test_a_half_answered_exercise_is_no_error(capsys):
@@ -157,10 +198,18 @@ def test_what_an_answer_changes_in_place_is_its_own(capsys):
 
 
 def test_dropout_takes_the_noise_that_is_given(capsys):
-    with pytest.raises(Mistake, match="the output in training is another one each time: take the noise that is given"):
+    with pytest.raises(
+        Mistake,
+        match="the output in training is another one each time: take the noise that is given",
+    ):
         check("dropout", lambda x, p, noise, training: torch.nn.functional.dropout(x, p, training))
-    with pytest.raises(Mistake, match="the output in eval should be a tensor of shape .8, 6., got None"):
-        check("dropout", lambda x, p, noise, training: x * (noise >= p) / (1 - p) if training else None)
+    with pytest.raises(
+        Mistake, match="the output in eval should be a tensor of shape .8, 6., got None"
+    ):
+        check(
+            "dropout",
+            lambda x, p, noise, training: x * (noise >= p) / (1 - p) if training else None,
+        )
 
     def in_place(x, p, noise, training):
         if training:
@@ -175,15 +224,24 @@ def test_dropout_takes_the_noise_that_is_given(capsys):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"lr": 0.01}, r"wrong for \d+% of its training digits: its gradient explodes or vanishes, or all its images"),
+        (
+            {"lr": 0.01},
+            r"wrong for \d+% of its training digits: its gradient explodes or vanishes, or all its images",
+        ),
         ({"activation": "tanh", "skip": True, "lr": 0.03}, "what keeps the branch small"),
         ({"skip": True}, "it diverged.* Is the branch small enough"),
         ({"norm": "batch"}, "it diverged.* Its gradient explodes"),
-        ({"skip": True, "branch_scale": 199**-0.5, "lr": 1.0}, "is the learning rate too large or too small"),
+        (
+            {"skip": True, "branch_scale": 199**-0.5, "lr": 1.0},
+            "is the learning rate too large or too small",
+        ),
         ({"branch_scale": 0.1}, "branch_scale does nothing without skip"),
         ({"order": "post", "norm": "batch"}, "order does nothing without skip"),
         ({"depth": 10}, "depth cannot be changed here; you may change three of norm"),
-        ({"skip": True, "norm": "batch", "lr": 0.01, "gain": 1.0}, "you changed 4 things, and three are allowed: skip, norm, lr, gain"),
+        (
+            {"skip": True, "norm": "batch", "lr": 0.01, "gain": 1.0},
+            "you changed 4 things, and three are allowed: skip, norm, lr, gain",
+        ),
         ({"norm": "group"}, "stopped with ValueError: norm must be one of"),
         (3, "return a dict of what you change"),
     ],
@@ -195,12 +253,17 @@ def test_two_hundred_layers_that_do_not_train_are_told_why(changes, said):
 
 
 def test_what_is_as_at_the_start_is_no_change(capsys):
-    check("two_hundred", lambda: {"skip": True, "branch_scale": 0.07, "lr": 0.1, "norm": "none", "order": "pre"})
+    check(
+        "two_hundred",
+        lambda: {"skip": True, "branch_scale": 0.07, "lr": 0.1, "norm": "none", "order": "pre"},
+    )
     assert "Correct" in capsys.readouterr().out
 
 
 def test_an_unknown_exercise_is_named():
-    with pytest.raises(ValueError, match="name must be one of .*'critical_gain'.*, got 'citrical_gain'"):
+    with pytest.raises(
+        ValueError, match="name must be one of .*'critical_gain'.*, got 'citrical_gain'"
+    ):
         check("citrical_gain", lambda slope: 1)
 
 
@@ -210,7 +273,14 @@ def test_a_mistake_shows_one_line_in_a_notebook():
 
 @pytest.mark.parametrize(
     ("prediction", "said"),
-    [(..., "did not write"), (None, "did not write"), (1.1, "Close"), (100, "a factor of 1e+02"), ("a lot", "a lot"), (0, "0")],
+    [
+        (..., "did not write"),
+        (None, "did not write"),
+        (1.1, "Close"),
+        (100, "a factor of 1e+02"),
+        ("a lot", "a lot"),
+        (0, "0"),
+    ],
 )
 def test_a_prediction_is_set_beside_the_measurement(prediction, said, capsys):
     compare(prediction, 1.0)
@@ -222,7 +292,11 @@ def test_a_prediction_in_percent_is_judged_by_points(capsys):
     compare(36, 37.0, " %")
     compare(0, 37.0, " %")
     said = capsys.readouterr().out.splitlines()
-    assert [line.split("Measured: 37 %. ")[1] for line in said] == ["Off by 58 points.", "Close.", "Off by 37 points."]
+    assert [line.split("Measured: 37 %. ")[1] for line in said] == [
+        "Off by 58 points.",
+        "Close.",
+        "Off by 37 points.",
+    ]
 
 
 def test_a_prediction_of_zero_measured_zero(capsys):

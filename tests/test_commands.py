@@ -15,7 +15,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def run(*words, **settings):
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, **settings)
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=300, **settings
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -46,19 +48,28 @@ def test_notebooks_are_executed_by_the_readmes_line(tmp_path):
     nbformat.write(stripped, path)
     run("sh", "-c", line, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
     after = nbformat.read(path, as_version=4)
-    counts = [[cell.get("execution_count") for cell in notebook.cells] for notebook in (before, after)]
+    counts = [
+        [cell.get("execution_count") for cell in notebook.cells] for notebook in (before, after)
+    ]
     assert counts[0] == counts[1] and set(after.metadata) <= {"kernelspec", "language_info"}
     assert [cell.id for cell in before.cells] == [cell.id for cell in after.cells]
 
 
 def test_the_benchmark_prints_a_row():
-    assert re.search(r"^\| `profile`.* ms \| .* ms \| \d\.\d\d \| at most 1\.8.*\|$", script("benchmark.py", "--quick", "--only", "profile"), re.MULTILINE)
+    assert re.search(
+        r"^\| `profile`.* ms \| .* ms \| \d\.\d\d \| at most 1\.8.*\|$",
+        script("benchmark.py", "--quick", "--only", "profile"),
+        re.MULTILINE,
+    )
 
 
 def test_hard_use_finds_nothing_where_a_kernel_dies():
     assert "killed: " in script("hard_use.py", "killed")
 
 
-@pytest.mark.skipif(subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0, reason="no disk of its own may be mounted")
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0,
+    reason="no disk of its own may be mounted",
+)
 def test_hard_use_finds_nothing_where_a_disk_is_full():
     assert "Nothing went wrong." in script("hard_use.py", "full")

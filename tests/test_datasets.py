@@ -50,7 +50,12 @@ def test_digits_have_the_promised_shapes_and_types():
 @pytest.mark.parametrize("test", [1, 297, 1796])
 def test_as_many_examples_as_asked_for_are_held_out(test):
     split = digits(test=test)
-    assert (len(split.x), len(split.y), len(split.x_test), len(split.y_test)) == (1797 - test, 1797 - test, test, test)
+    assert (len(split.x), len(split.y), len(split.x_test), len(split.y_test)) == (
+        1797 - test,
+        1797 - test,
+        test,
+        test,
+    )
 
 
 @pytest.mark.parametrize("test", [100, 297, 1500])
@@ -66,7 +71,9 @@ def test_both_parts_are_standardized_by_the_training_part(raw, test):
     train = np.sort((split.x.double() * deviation + mean).round().numpy().ravel())
     assert deviation == pytest.approx(train.std(), rel=1e-5)
     assert mean == pytest.approx(train.mean(), rel=1e-5)
-    assert deviation != pytest.approx(raw["images"].std(), rel=1e-5), "this would be the deviation of all examples"
+    assert deviation != pytest.approx(raw["images"].std(), rel=1e-5), (
+        "this would be the deviation of all examples"
+    )
 
 
 def test_training_and_test_part_are_disjoint_and_together_complete(raw):
@@ -75,7 +82,9 @@ def test_training_and_test_part_are_disjoint_and_together_complete(raw):
     grey = ((x - x.min()) / (x.max() - x.min()) * 16).round()
     everything = rows(raw["images"], raw["labels"])
     assert np.array_equal(rows(grey, y), everything)
-    assert len(np.unique(everything, axis=0)) == 1797, "no example is there twice, so the parts cannot share one"
+    assert len(np.unique(everything, axis=0)) == 1797, (
+        "no example is there twice, so the parts cannot share one"
+    )
 
 
 def test_the_same_seed_gives_the_same_split():
@@ -113,7 +122,9 @@ def test_a_missing_file_is_named_with_the_way_to_restore_it(folder, lost):
     (folder / lost).unlink()
     with pytest.raises(DamagedData) as raised:
         digits(folder=folder)
-    assert str(raised.value) == f"data/{lost} is missing; restore it with: git checkout -- data/{lost}"
+    assert (
+        str(raised.value) == f"data/{lost} is missing; restore it with: git checkout -- data/{lost}"
+    )
 
 
 DAMAGES = {
@@ -130,7 +141,9 @@ DAMAGES = {
 def test_a_damaged_file_is_named_with_the_way_to_restore_it(folder, damage):
     path = folder / "digits.npz"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DamagedData, match=r"^data/digits\.npz is not the recorded file: \d+ bytes") as raised:
+    with pytest.raises(
+        DamagedData, match=r"^data/digits\.npz is not the recorded file: \d+ bytes"
+    ) as raised:
         digits(folder=folder)
     assert str(raised.value).endswith("; restore it with: git checkout -- data/digits.npz")
     assert "\n" not in str(raised.value)
@@ -172,10 +185,17 @@ def test_the_file_of_digits_holds_two_plain_arrays_and_no_pickle():
 
 
 def test_every_recorded_sum_is_the_one_of_the_file_and_the_one_in_the_readme():
-    sums = dict(line.split()[::-1] for line in (DATA / "SHA256SUMS").read_text(encoding="utf-8").splitlines())
+    sums = dict(
+        line.split()[::-1]
+        for line in (DATA / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    )
     readme = (DATA / "README.md").read_text(encoding="utf-8")
     table = dict(re.findall(r"^\| `(\S+)` \|.*\| `([0-9a-f]{64})` \|$", readme, re.MULTILINE))
     assert "digits.npz" in sums
-    assert sums == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DATA.glob("*.npz")}
-    assert table == {"digits.npz": sums["digits.npz"]}, "records can be made anew, and their sums stand in SHA256SUMS alone"
+    assert sums == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DATA.glob("*.npz")
+    }
+    assert table == {"digits.npz": sums["digits.npz"]}, (
+        "records can be made anew, and their sums stand in SHA256SUMS alone"
+    )
     assert all(f"`{name}`" in readme for name in sums)

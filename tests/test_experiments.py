@@ -21,9 +21,15 @@ RECORDS = sorted(path.stem for path in DATA.glob("*.npz") if path.stem != "digit
 def tiny(monkeypatch):
     """Two small experiments in place of the long ones, run in this process: one run a seed, and stacked seeds."""
     small = {"lr": 0.1, "epochs": 2, "batch": 500}
-    alone = Experiment(lambda seed, depth: experiments.build(depth, 8, inputs=64, classes=10, seed=seed), {"depth": (1, 2)}, small)
+    alone = Experiment(
+        lambda seed, depth: experiments.build(depth, 8, inputs=64, classes=10, seed=seed),
+        {"depth": (1, 2)},
+        small,
+    )
     stacked = Experiment(
-        lambda seeds, depth: experiments.build(depth, 8, inputs=64, classes=10, seed=[seeds] * 2, stack=(2, len(seeds))),
+        lambda seeds, depth: experiments.build(
+            depth, 8, inputs=64, classes=10, seed=[seeds] * 2, stack=(2, len(seeds))
+        ),
         {"depth": (1, 2)},
         small | {"lr": (0.1, 0.01)},
     )
@@ -70,13 +76,22 @@ def test_a_record_is_whole_and_says_how_it_was_made(name):
     for part in ("loss", "train_error", "test_error"):
         assert list(arrays[part].shape[: len(axes)]) == axes
         assert arrays[part].shape[len(axes)] == about["fit"]["epochs"]
-    assert about["experiment"] == name and json.loads(json.dumps(EXPERIMENTS[name].fit)) == about["fit"]
-    assert {"date", "torch", "numpy", "python", "machine", "device", "cpu_seconds", "seeds"} <= {*about}
+    assert (
+        about["experiment"] == name
+        and json.loads(json.dumps(EXPERIMENTS[name].fit)) == about["fit"]
+    )
+    assert {"date", "torch", "numpy", "python", "machine", "device", "cpu_seconds", "seeds"} <= {
+        *about
+    }
 
 
 def test_degradation_depth_by_depth_and_seed_by_seed():
     arrays, about = recorded("degradation")
-    assert len(about["seeds"]) >= 5 and about["axes"]["depth"] == [20, 56] and list(about["axes"]) == ["seed", "skip", "depth"]
+    assert (
+        len(about["seeds"]) >= 5
+        and about["axes"]["depth"] == [20, 56]
+        and list(about["axes"]) == ["seed", "skip", "depth"]
+    )
     loss, error = arrays["loss"][..., -1], arrays["train_error"][..., -1]
     (plain_20, plain_56), (res_20, res_56) = loss[:, 0].T, loss[:, 1].T
     assert ((res_56 < res_20) & (res_20 < plain_20) & (plain_20 < plain_56)).all()
@@ -104,7 +119,12 @@ def test_only_skips_with_a_small_branch_go_to_a_thousand_layers():
     }
     deep = {"skips, batch norm", "skips, 1/√blocks", "skips, scale learned from 0"}
     assert {recipe for recipe, depth in reach.items() if depth == 1000} == deep
-    assert reach["plain, He's gain"] == reach["plain, batch norm"] == reach["plain, tanh, gain 1"] == 10
+    assert (
+        reach["plain, He's gain"]
+        == reach["plain, batch norm"]
+        == reach["plain, tanh, gain 1"]
+        == 10
+    )
     assert reach["skips alone"] == 0, "skips alone do not buy depth"
     assert 50 <= reach["plain, tanh, orthogonal"] <= 200
 
@@ -131,7 +151,9 @@ def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
         net = experiments.depths([17, 18], skip=False, depth=depth)
         error = fit(net, digits(0), **settings).train_error[-1]
         recorded_error = arrays["train_error"][0, about["axes"]["depth"].index(depth), -1]
-        assert ((low <= error) & (error <= high)).all() and ((low <= recorded_error) & (recorded_error <= high)).all()
+        assert ((low <= error) & (error <= high)).all() and (
+            (low <= recorded_error) & (recorded_error <= high)
+        ).all()
 
 
 # --- how it is recorded -------------------------------------------------------------------------------------------------------
@@ -140,10 +162,16 @@ def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
 def test_the_axes_of_a_record_are_those_of_the_experiment(tiny, tmp_path):
     record("alone", seeds=3, out=tmp_path)
     arrays, about = recorded("alone", tmp_path)
-    assert list(about["axes"]) == ["seed", "depth"] and arrays["loss"].shape == (3, 2, 2) and arrays["seconds"].shape == (3, 2)
+    assert (
+        list(about["axes"]) == ["seed", "depth"]
+        and arrays["loss"].shape == (3, 2, 2)
+        and arrays["seconds"].shape == (3, 2)
+    )
     record("stacked", seeds=3, out=tmp_path)
     arrays, about = recorded("stacked", tmp_path)
-    assert list(about["axes"]) == ["depth"] and arrays["loss"].shape == (2, 2, 2, 3), "depth, epoch, learning rate, seed"
+    assert list(about["axes"]) == ["depth"] and arrays["loss"].shape == (2, 2, 2, 3), (
+        "depth, epoch, learning rate, seed"
+    )
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -152,11 +180,18 @@ def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp
     monkeypatch.setattr(Here, "left", 4)
     with pytest.raises(KeyboardInterrupt):
         record("alone", seeds=3, out=tmp_path)
-    assert len(list((tmp_path / "alone.part").glob("[0-9]*.npz"))) == 4 and not (tmp_path / "alone.npz").exists()
-    (tmp_path / "alone.part" / "2.npz").write_bytes(b"cut off")  # as a crash in the middle of writing would leave it
+    assert (
+        len(list((tmp_path / "alone.part").glob("[0-9]*.npz"))) == 4
+        and not (tmp_path / "alone.npz").exists()
+    )
+    (tmp_path / "alone.part" / "2.npz").write_bytes(
+        b"cut off"
+    )  # as a crash in the middle of writing would leave it
     monkeypatch.setattr(Here, "left", None)
     ran = []
-    monkeypatch.setattr(experiments, "run", lambda *job, run=experiments.run: ran.append(job[1]) or run(*job))
+    monkeypatch.setattr(
+        experiments, "run", lambda *job, run=experiments.run: ran.append(job[1]) or run(*job)
+    )
     record("alone", seeds=3, out=tmp_path)
     assert len(ran) == 3, "the two that were missing and the damaged one"
     for name, array in recorded("alone", tmp_path / "whole")[0].items():
@@ -181,7 +216,9 @@ def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
     (tmp_path / "thousand.npz").write_bytes(b"something else")
     with pytest.raises(DamagedData, match="thousand.npz is not the recorded file"):
         recorded("thousand", tmp_path)
-    with pytest.raises(SystemExit, match="thousand.npz is not the recorded file.*the same command with --again"):
+    with pytest.raises(
+        SystemExit, match="thousand.npz is not the recorded file.*the same command with --again"
+    ):
         main(["thousand", "--out", str(tmp_path)])
 
 
@@ -197,9 +234,14 @@ def test_a_new_recording_that_was_stopped_goes_on_without_again(tiny, tmp_path, 
     command = ["alone", "--seeds", "3", "--out", str(tmp_path)]
     main(command)
     monkeypatch.setattr(Here, "left", 4)
-    with pytest.raises(SystemExit, match="stopped; what is finished is kept in .*alone.part, and the same command, without --again, goes on"):
+    with pytest.raises(
+        SystemExit,
+        match="stopped; what is finished is kept in .*alone.part, and the same command, without --again, goes on",
+    ):
         main([*command, "--again"])
-    assert recorded("alone", tmp_path)[1]["seeds"] == [0, 1, 2], "the old record stays until the new one is whole"
+    assert recorded("alone", tmp_path)[1]["seeds"] == [0, 1, 2], (
+        "the old record stays until the new one is whole"
+    )
     monkeypatch.setattr(Here, "left", 2)
     main(command)
     assert Here.left == 0 and not (tmp_path / "alone.part").exists()
@@ -213,7 +255,12 @@ def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
         keep("b.npz", {"x": np.array(value)}, tmp_path)
     lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
     assert [line[66:] for line in lines] == ["a.npz", "b.npz"]
-    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            ["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"a.npz", "b.npz", "SHA256SUMS"}
 
 
@@ -221,7 +268,10 @@ def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
     "arguments, message",
     [
         ({"name": "nothing"}, "name must be one of"),
-        ({"name": "depths", "device": "abacus"}, "device must be one that torch finds here, such as 'cpu', got 'abacus'"),
+        (
+            {"name": "depths", "device": "abacus"},
+            "device must be one that torch finds here, such as 'cpu', got 'abacus'",
+        ),
         ({"name": "depths", "seeds": 0}, "seeds must be an integer from 1 to 1000, got 0"),
     ],
 )
@@ -240,7 +290,18 @@ def test_every_recipe_builds():
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal as a terminal does")
 def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
-    command = [sys.executable, "-m", "helpers.experiments", "depths", "--out", str(tmp_path), "--seeds", "1", "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "helpers.experiments",
+        "depths",
+        "--out",
+        str(tmp_path),
+        "--seeds",
+        "1",
+        "--workers",
+        "1",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("depths.part/[0-9]*.npz")) and time.monotonic() < deadline:
@@ -249,5 +310,7 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and "stopped; what is finished is kept in" in said
     assert "Traceback" not in said
-    assert 1 <= len(list(tmp_path.glob("depths.part/[0-9]*.npz"))) <= 3, "of 18: what waits is not begun"
+    assert 1 <= len(list(tmp_path.glob("depths.part/[0-9]*.npz"))) <= 3, (
+        "of 18: what waits is not begun"
+    )
     assert not (tmp_path / "depths.npz").exists()

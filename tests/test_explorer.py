@@ -35,7 +35,8 @@ from helpers.training import History
 SIZE = (840, 340)
 ENDS = {"depth": (1, 200), "gain": (0, 4), "width": (1, 256)}
 EXTREMES = [
-    dict(zip((*ENDS, "activation", "dtype"), state)) for state in product(*ENDS.values(), tuple(ACTIVATIONS), tuple(DTYPES))
+    dict(zip((*ENDS, "activation", "dtype"), state))
+    for state in product(*ENDS.values(), tuple(ACTIVATIONS), tuple(DTYPES))
 ]
 
 
@@ -52,7 +53,9 @@ def random_state(chance):
 def states(count, extremes, seed=0):
     """`count` states, among them `extremes` of the 128 corners, in random order."""
     chance = random.Random(seed)
-    chosen = chance.sample(EXTREMES, extremes) + [random_state(chance) for _ in range(count - extremes)]
+    chosen = chance.sample(EXTREMES, extremes) + [
+        random_state(chance) for _ in range(count - extremes)
+    ]
     chance.shuffle(chosen)
     return chosen
 
@@ -104,8 +107,14 @@ def every_warning_is_an_error():
         ({"gain": -0.1}, "gain must be a finite number from 0 to 4, got -0.1"),
         ({"gain": float("nan")}, "gain must be a finite number from 0 to 4, got nan"),
         ({"gain": "1"}, "gain must be a finite number from 0 to 4, got '1'"),
-        ({"activation": "gelu"}, "activation must be one of 'relu', 'tanh', 'sigmoid', 'linear', got 'gelu'"),
-        ({"dtype": "int8"}, "dtype must be one of 'float16', 'bfloat16', 'float32', 'float64', got 'int8'"),
+        (
+            {"activation": "gelu"},
+            "activation must be one of 'relu', 'tanh', 'sigmoid', 'linear', got 'gelu'",
+        ),
+        (
+            {"dtype": "int8"},
+            "dtype must be one of 'float16', 'bfloat16', 'float32', 'float64', got 'int8'",
+        ),
         ({"seed": -1}, "seed must be an integer from 0 to 9223372036854775807, got -1"),
     ],
     ids=str,
@@ -124,7 +133,15 @@ def test_a_failed_set_does_not_silence_the_controls():
 
 
 @pytest.mark.parametrize(
-    "name, bad", [("depth", 0), ("width", 300), ("gain", 4.5), ("activation", "gelu"), ("dtype", "int8"), ("deph", 3)]
+    "name, bad",
+    [
+        ("depth", 0),
+        ("width", 300),
+        ("gain", 4.5),
+        ("activation", "gelu"),
+        ("dtype", "int8"),
+        ("deph", 3),
+    ],
 )
 def test_set_names_a_setting_that_is_not_allowed(explorer, name, bad):
     before = explorer.state
@@ -136,15 +153,29 @@ def test_set_names_a_setting_that_is_not_allowed(explorer, name, bad):
 def test_set_moves_several_controls_and_draws_once(monkeypatch):
     explorer = Explorer(depth=3, width=8)
     frames = []
-    monkeypatch.setattr(explorer.live, "png", lambda draw=explorer.live.png: frames.append(1) or draw())
+    monkeypatch.setattr(
+        explorer.live, "png", lambda draw=explorer.live.png: frames.append(1) or draw()
+    )
     explorer.set(depth=4, gain=2.0, activation="tanh")
-    assert explorer.state == {"depth": 4, "gain": 2.0, "width": 8, "activation": "tanh", "dtype": "float32"}
+    assert explorer.state == {
+        "depth": 4,
+        "gain": 2.0,
+        "width": 8,
+        "activation": "tanh",
+        "dtype": "float32",
+    }
     assert len(frames) == 1
 
 
 def test_every_control_draws():
     explorer = Explorer(depth=3, width=8)
-    for name, value in {"depth": 4, "gain": 2.0, "width": 9, "activation": "tanh", "dtype": "float16"}.items():
+    for name, value in {
+        "depth": 4,
+        "gain": 2.0,
+        "width": 9,
+        "activation": "tanh",
+        "dtype": "float16",
+    }.items():
         before = explorer.page.value
         explorer.controls[name].value = value
         assert explorer.page.value != before, name
@@ -165,7 +196,10 @@ def test_reset_brings_back_the_start():
 
 def stills(explorer):
     """The still part of each panel."""
-    return [explorer.live.still(drawing, place) for drawing, place in zip(explorer.live.drawings, explorer.live.places)]
+    return [
+        explorer.live.still(drawing, place)
+        for drawing, place in zip(explorer.live.drawings, explorer.live.places)
+    ]
 
 
 def empty_panels(explorer):
@@ -175,7 +209,9 @@ def empty_panels(explorer):
         explorer.live.figure.canvas.restore_region(region)
     still = np.asarray(explorer.live.figure.canvas.buffer_rgba())[..., :3]
     assert frame.shape == still.shape == (*SIZE[::-1], 3)
-    assert (frame[:, SIZE[0] // 2 - 2 : SIZE[0] // 2 + 2] == 255).all(), "a panel reaches into the other's part and is cut"
+    assert (frame[:, SIZE[0] // 2 - 2 : SIZE[0] // 2 + 2] == 255).all(), (
+        "a panel reaches into the other's part and is cut"
+    )
     moved = (frame != still).any(-1).any(0)
     panels = [drawing.ax.get_window_extent() for drawing in explorer.live.drawings]
     return [k for k, at in enumerate(panels) if not moved[int(at.x0) - 4 : int(at.x1) + 5].any()]
@@ -221,7 +257,9 @@ def test_the_still_part_is_drawn_anew_only_when_an_axis_moves():
         explorer.set(gain=gain)
         assert stills(explorer)[0] is left and stills(explorer)[1] is right
     explorer.set(gain=3.0)
-    assert stills(explorer)[0] is not left and stills(explorer)[1] is right, "the right panel's limits are still the same"
+    assert stills(explorer)[0] is not left and stills(explorer)[1] is right, (
+        "the right panel's limits are still the same"
+    )
     explorer.set(gain=1.2)
     assert stills(explorer)[0] is left, "limits that were there before are not drawn again"
 
@@ -278,7 +316,12 @@ def test_a_notebook_stores_the_widget_and_a_picture():
 
 # --- with a norm --------------------------------------------------------------------------------------------------------------
 
-NORMED = {"norm": ("none", "batch", "layer"), "batch": (2, 256), "gamma": (0.0, 3.0), "beta": (-3.0, 3.0)}
+NORMED = {
+    "norm": ("none", "batch", "layer"),
+    "batch": (2, 256),
+    "gamma": (0.0, 3.0),
+    "beta": (-3.0, 3.0),
+}
 
 
 def test_a_setting_that_is_not_given_has_no_control(explorer):
@@ -304,7 +347,9 @@ def test_states_with_a_norm_are_drawn(subtests):
     explorer = Explorer(norm="batch", batch=256, gamma=1.0, beta=0.0)
     chance = random.Random(0)
     extremes = [dict(zip(NORMED, values)) for values in product(*NORMED.values())]
-    for state in chance.sample(extremes, 16) + [dict(zip(NORMED, (norm, 64, 1.0, 0.0))) for norm in NORMED["norm"]]:
+    for state in chance.sample(extremes, 16) + [
+        dict(zip(NORMED, (norm, 64, 1.0, 0.0))) for norm in NORMED["norm"]
+    ]:
         state |= random_state(chance)
         with subtests.test(**state):
             explorer.set(**state)
@@ -313,7 +358,9 @@ def test_states_with_a_norm_are_drawn(subtests):
 
 def test_gamma_beta_batch_and_norm_reach_the_network():
     looked = Explorer(norm="batch", batch=8, gamma=2.0, beta=-1.0, depth=3, width=16)
-    seen = looked.look("float32", 8, 2.0, -1.0, norm="batch", depth=3, width=16, gain=1.0, activation="relu")
+    seen = looked.look(
+        "float32", 8, 2.0, -1.0, norm="batch", depth=3, width=16, gain=1.0, activation="relu"
+    )
     np.testing.assert_allclose(seen.pre_mean, -1, atol=1e-5)
     np.testing.assert_allclose(seen.pre_std, 2, rtol=1e-3)
     assert (seen.counts.sum(-1) == 8 * 16).all()
@@ -334,7 +381,12 @@ def test_the_critical_gain_is_marked_only_where_there_is_one():
 
 # --- with skips, there and back -----------------------------------------------------------------------------------------------
 
-SKIPS = {"norm": ("none", "batch", "layer"), "skip": (False, True), "branch_scale": (0.0, 1.0), "order": ("pre", "post")}
+SKIPS = {
+    "norm": ("none", "batch", "layer"),
+    "skip": (False, True),
+    "branch_scale": (0.0, 1.0),
+    "order": ("pre", "post"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -363,13 +415,26 @@ def test_states_with_skips_are_drawn_there_and_back(both_ways, subtests):
         with subtests.test(**state):
             both_ways.set(**state)
             assert empty_panels(both_ways) == []
-            assert {"nan", "inf"}.isdisjoint(re.findall(r"[\w.+-]+", both_ways.alt.lower())), both_ways.alt
+            assert {"nan", "inf"}.isdisjoint(re.findall(r"[\w.+-]+", both_ways.alt.lower())), (
+                both_ways.alt
+            )
 
 
 def test_the_panels_are_the_profiles_stream_and_gradient(both_ways):
-    state = {"depth": 9, "width": 32, "gain": 1.3, "activation": "relu", "norm": "batch", "skip": True, "branch_scale": 0.5, "order": "pre"}
+    state = {
+        "depth": 9,
+        "width": 32,
+        "gain": 1.3,
+        "activation": "relu",
+        "norm": "batch",
+        "skip": True,
+        "branch_scale": 0.5,
+        "order": "pre",
+    }
     both_ways.set(dtype="float64", **state)
-    seen = profile(build(**state, inputs=64, classes=10, seed=1), both_ways.x, both_ways.y, dtype="float64")
+    seen = profile(
+        build(**state, inputs=64, classes=10, seed=1), both_ways.x, both_ways.y, dtype="float64"
+    )
     left, right = (drawing.lines[0].get_ydata() for drawing in both_ways.live.drawings)
     np.testing.assert_array_equal(left, seen.stream_std)
     np.testing.assert_array_equal(right, seen.gradient)
@@ -384,15 +449,33 @@ def test_the_panels_are_the_profiles_stream_and_gradient(both_ways):
         ({"gain": 0.9, "activation": "linear"}, 0.9),
         ({"gain": 2**0.5, "skip": True}, 2**0.5),
         ({"gain": 2.0, "skip": True, "branch_scale": 0.5, "activation": "linear"}, 2**0.5),
-        ({"gain": 2.0, "skip": True, "branch_scale": 0.5, "activation": "linear", "order": "post"}, 2**0.5),
+        (
+            {
+                "gain": 2.0,
+                "skip": True,
+                "branch_scale": 0.5,
+                "activation": "linear",
+                "order": "post",
+            },
+            2**0.5,
+        ),
         ({"gain": 2.0, "skip": True, "order": "post"}, None),
         ({"gain": 2.0, "norm": "batch"}, None),
         ({"gain": 2.0, "activation": "tanh"}, None),
     ],
     ids=str,
 )
-def test_the_law_is_drawn_both_ways_where_there_is_one_and_a_wide_network_keeps_to_it(both_ways, state, factor):
-    settings = {"activation": "relu", "norm": "none", "skip": False, "branch_scale": 1.0, "order": "pre", "dtype": "float32"}
+def test_the_law_is_drawn_both_ways_where_there_is_one_and_a_wide_network_keeps_to_it(
+    both_ways, state, factor
+):
+    settings = {
+        "activation": "relu",
+        "norm": "none",
+        "skip": False,
+        "branch_scale": 1.0,
+        "order": "pre",
+        "dtype": "float32",
+    }
     both_ways.set(**settings | {"depth": 10, "width": 256} | state)
     for drawing, sense in zip(both_ways.live.drawings, (1, -1)):
         assert drawing.law.get_visible() == (factor is not None)
@@ -420,11 +503,15 @@ def products():
 
 
 def test_every_state_of_the_product_is_drawn(products, subtests):
-    for factor, depth, activation in product((-1, -0.3, 0, 0.01, 0.85, 1.5), (1, 30, 200), ACTIVATIONS):
+    for factor, depth, activation in product(
+        (-1, -0.3, 0, 0.01, 0.85, 1.5), (1, 30, 200), ACTIVATIONS
+    ):
         with subtests.test(factor=factor, depth=depth, activation=activation):
             products.set(factor=factor, depth=depth, activation=activation)
             assert empty_panels(products) == []
-            assert {"nan", "inf", "overflows"}.isdisjoint(re.findall(r"[\w.+-]+", products.alt.lower())), products.alt
+            assert {"nan", "inf", "overflows"}.isdisjoint(
+                re.findall(r"[\w.+-]+", products.alt.lower())
+            ), products.alt
 
 
 def test_the_real_gradient_is_that_of_a_network_whose_weights_have_the_factor(products):
@@ -438,13 +525,19 @@ def test_the_smallest_number_of_float32_is_drawn_where_the_product_comes_near_it
     plain, skips = products.live.drawings
     products.set(factor=0.1, depth=50, activation="relu")
     assert plain.limit.get_visible() and not skips.limit.get_visible()
-    assert plain.limit_name.get_text() == "smallest float32" and plain.limit.get_ydata()[0] == 2.0**-149
+    assert (
+        plain.limit_name.get_text() == "smallest float32"
+        and plain.limit.get_ydata()[0] == 2.0**-149
+    )
     products.set(factor=0.85, depth=30)
     assert not plain.limit.get_visible()
 
 
 def test_a_setting_of_the_product_that_is_not_allowed_is_named(rejects):
-    rejects(lambda: ProductExplorer(factor=-1.5), "factor must be a finite number from -1 to 1.5, got -1.5")
+    rejects(
+        lambda: ProductExplorer(factor=-1.5),
+        "factor must be a finite number from -1 to 1.5, got -1.5",
+    )
     rejects(lambda: ProductExplorer(depth=0), "depth must be an integer from 1 to 200, got 0")
 
 
@@ -461,7 +554,9 @@ def test_every_state_over_time_is_drawn(over_time, subtests):
         with subtests.test(gain=gain, steps=steps, matrix=matrix):
             over_time.set(gain=gain, steps=steps, matrix=matrix)
             assert empty_panels(over_time) == []
-            assert {"nan", "inf", "layer", "overflows"}.isdisjoint(re.findall(r"[\w.+-]+", over_time.alt.lower())), over_time.alt
+            assert {"nan", "inf", "layer", "overflows"}.isdisjoint(
+                re.findall(r"[\w.+-]+", over_time.alt.lower())
+            ), over_time.alt
 
 
 @pytest.mark.parametrize("kind", MATRICES)
@@ -476,7 +571,10 @@ def test_the_gradient_over_time_is_autograds_and_grows_by_the_spectral_radius(ov
         for weight in reversed(steps):  # the first weight is the last step's
             h = h @ weight
         [gradient] = torch.autograd.grad(h, start, last)
-        assert shown[0] == pytest.approx(float(gradient.norm() / last.norm()), rel=1e-6) and shown[-1] == 1
+        assert (
+            shown[0] == pytest.approx(float(gradient.norm() / last.norm()), rel=1e-6)
+            and shown[-1] == 1
+        )
     radius = float(torch.linalg.eigvals(weights[0]).abs().max())
     assert (same[0] / same[100]) ** 0.01 == pytest.approx(radius, rel=0.01)
     assert (new[0] / new[100]) ** 0.01 == pytest.approx(0.9, rel=0.02)
@@ -504,7 +602,10 @@ def test_reset_and_the_mark_over_time():
 
 def test_the_alternative_text_speaks_of_steps():
     alt = RecurrentExplorer(gain=0.7, steps=50, matrix="symmetric").alt
-    assert re.search(r"^A new matrix in each step: The gradient falls from 1 at step 50 to \S+ at step 0: a factor of \S+ a step\.", alt)
+    assert re.search(
+        r"^A new matrix in each step: The gradient falls from 1 at step 50 to \S+ at step 0: a factor of \S+ a step\.",
+        alt,
+    )
     assert "The same matrix: The gradient grows from 1 at step 50" in alt
 
 
@@ -513,7 +614,10 @@ def test_the_alternative_text_speaks_of_steps():
     [
         ({"gain": 5}, "gain must be a finite number from 0 to 4, got 5"),
         ({"steps": 0}, "steps must be an integer from 1 to 200, got 0"),
-        ({"matrix": "triangular"}, "matrix must be one of 'random', 'symmetric', 'orthogonal', got 'triangular'"),
+        (
+            {"matrix": "triangular"},
+            "matrix must be one of 'random', 'symmetric', 'orthogonal', got 'triangular'",
+        ),
         ({"seed": -1}, "seed must be an integer from 0 to 9223372036854775807, got -1"),
     ],
     ids=str,
@@ -532,7 +636,9 @@ def test_every_recorded_depth_is_drawn_and_its_errors_are_the_records(subtests):
             explorer.set(skip=skip, depth=depth)
             assert empty_panels(explorer) == []
             at = about["axes"]["depth"].index(depth)
-            train, test = (arrays[name][int(skip), at, -1].mean() for name in ("train_error", "test_error"))
+            train, test = (
+                arrays[name][int(skip), at, -1].mean() for name in ("train_error", "test_error")
+            )
             assert f"train error {train:.1%}, test error {test:.1%}" in explorer.alt
             assert explorer.live.drawings[0].lines[2].get_xdata().tolist() == [depth]
 
@@ -541,7 +647,9 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_drawn(monkeypatch)
     explorer = DepthExplorer(depth=8)
     explorer.fit = explorer.fit | {"epochs": 3}
     frames = []
-    monkeypatch.setattr(explorer.live, "png", lambda draw=explorer.live.png: frames.append(1) or draw())
+    monkeypatch.setattr(
+        explorer.live, "png", lambda draw=explorer.live.png: frames.append(1) or draw()
+    )
     button = explorer.children[0].children[-1].children[-1]
     assert button.description == "train this depth now"
     button.click()
@@ -555,7 +663,10 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_drawn(monkeypatch)
 
 
 def test_a_depth_that_was_not_recorded_is_named(rejects):
-    rejects(lambda: DepthExplorer(depth=9), "depth must be one of 8, 14, 20, 26, 32, 38, 44, 50, 56, got 9")
+    rejects(
+        lambda: DepthExplorer(depth=9),
+        "depth must be one of 8, 14, 20, 26, 32, 38, 44, 50, 56, got 9",
+    )
 
 
 # --- loss surfaces ----------------------------------------------------------------------------------------------------------------
@@ -568,7 +679,11 @@ def bowl(bumps=0.0):
 
 def test_a_surface_is_turned_and_its_minima_are_counted():
     explorer = SurfaceExplorer({"rugged": bowl(0.5), "smooth": bowl()})
-    assert "rugged: the loss is 0.5 in the middle and" in explorer.alt and "smooth: the loss is 0 in the middle and 2 at most, with 1 local minimum." in explorer.alt
+    assert (
+        "rugged: the loss is 0.5 in the middle and" in explorer.alt
+        and "smooth: the loss is 0 in the middle and 2 at most, with 1 local minimum."
+        in explorer.alt
+    )
     assert int(re.search(r"with (\d+) local minima", explorer.alt)[1]) >= 4
     seen = {explorer.png}
     for state in {"turn": 46}, {"tilt": 31}, {"tilt": 90}, {"turn": 360}:
@@ -600,7 +715,10 @@ def averages():
 def test_running_averages_approach_the_moments_of_all_digits(averages):
     def distance(batches):
         averages.set(mode="eval", batches=batches, batch=64, momentum=0.1)
-        told = re.findall(r"running (?:mean|variance) (?:is )?(-?[\d.]+) \((?:of all training digits )?(-?[\d.]+)\)", averages.alt)
+        told = re.findall(
+            r"running (?:mean|variance) (?:is )?(-?[\d.]+) \((?:of all training digits )?(-?[\d.]+)\)",
+            averages.alt,
+        )
         assert len(told) == 2, averages.alt
         return max(abs(float(running) - float(whole)) for running, whole in told)
 
@@ -617,15 +735,22 @@ def test_in_train_mode_the_output_is_normalized_whatever_was_seen(averages):
 
 
 def test_every_state_of_the_averages_is_drawn(averages, subtests):
-    for mode, batches, batch, momentum in product(("train", "eval"), (0, 1, 100), (2, 256), (0.01, 1.0)):
+    for mode, batches, batch, momentum in product(
+        ("train", "eval"), (0, 1, 100), (2, 256), (0.01, 1.0)
+    ):
         with subtests.test(mode=mode, batches=batches, batch=batch, momentum=momentum):
             averages.set(mode=mode, batches=batches, batch=batch, momentum=momentum)
             assert empty_panels(averages) == []
 
 
 def test_a_setting_of_the_averages_that_is_not_allowed_is_named(rejects):
-    rejects(lambda: AveragesExplorer(momentum=0), "momentum must be a finite number from 0.01 to 1, got 0")
-    rejects(lambda: AveragesExplorer(mode="test"), "mode must be one of 'train', 'eval', got 'test'")
+    rejects(
+        lambda: AveragesExplorer(momentum=0),
+        "momentum must be a finite number from 0.01 to 1, got 0",
+    )
+    rejects(
+        lambda: AveragesExplorer(mode="test"), "mode must be one of 'train', 'eval', got 'test'"
+    )
 
 
 # --- the map ------------------------------------------------------------------------------------------------------------------
@@ -642,18 +767,35 @@ def test_the_map_of_a_stopped_run_shows_what_was_finished(rejects):
     whole = history(0.5)
 
     def stopped(epochs):
-        return History(whole.loss[:epochs], whole.train_error[:epochs], whole.test_error[:epochs], whole.diverged, stopped=True)
+        return History(
+            whole.loss[:epochs],
+            whole.train_error[:epochs],
+            whole.test_error[:epochs],
+            whole.diverged,
+            stopped=True,
+        )
 
-    explorer = MapExplorer({"none": whole, "batch": stopped(2)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4])
+    explorer = MapExplorer(
+        {"none": whole, "batch": stopped(2)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4]
+    )
     assert explorer.state["epoch"] == 2
     message = "histories must each have at least one finished epoch, got a stopped run among ['none', 'batch']"
-    rejects(lambda: MapExplorer({"none": whole, "batch": stopped(0)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4]), message)
+    rejects(
+        lambda: MapExplorer(
+            {"none": whole, "batch": stopped(0)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4]
+        ),
+        message,
+    )
 
 
 def test_the_map_shows_the_chosen_epoch_norm_and_cell():
-    explorer = MapExplorer({"none": history(0.5), "batch": history(0.02)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4])
+    explorer = MapExplorer(
+        {"none": history(0.5), "batch": history(0.02)}, lr=[0.01, 0.1], gain=[0.5, 1, 2, 4]
+    )
     assert [*explorer.controls] == ["norm", "epoch", "lr", "gain"]
-    assert explorer.alt.startswith("norm batch, epoch 3: 7 of 8 cells are over 90 %, 1 diverged (×).")
+    assert explorer.alt.startswith(
+        "norm batch, epoch 3: 7 of 8 cells are over 90 %, 1 diverged (×)."
+    )
     assert "Train error at learning rate 0.01, gain 2: none 50%, batch 2%." in explorer.alt
     frames = {explorer.png}
     for change in {"epoch": 1}, {"norm": "none"}, {"lr": 0.1}, {"gain": 4.0}:

@@ -25,23 +25,40 @@ def test_the_reading_copy_shows_every_figure_and_every_formula(pages):
     assert len(pages) == 1 + len(reading_copy.NOTEBOOKS) > 1
     for path, page in zip(reading_copy.NOTEBOOKS, pages[1:]):
         notebook, text = nbformat.read(path, as_version=4), page.read_text(encoding="utf-8")
-        pictures = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        pictures = [
+            output
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+            if "image/png" in output.get("data", {})
+        ]
         shown = re.findall(r"<img[^>]*>", text)
         assert len(shown) >= len(pictures) > 0
         assert all(re.search(r'alt="[^"]+"', image) and 'src="data:' in image for image in shown)
-        markdown = "".join(re.sub(r"`[^`]*`", "", cell.source) for cell in notebook.cells if cell.cell_type == "markdown")
-        assert text.count("<math") == len(re.findall(r"\$\$.+?\$\$|\$[^$]+?\$", markdown, re.DOTALL))
+        markdown = "".join(
+            re.sub(r"`[^`]*`", "", cell.source)
+            for cell in notebook.cells
+            if cell.cell_type == "markdown"
+        )
+        assert text.count("<math") == len(
+            re.findall(r"\$\$.+?\$\$|\$[^$]+?\$", markdown, re.DOTALL)
+        )
 
 
 def test_the_reading_copy_asks_nothing_of_the_network_and_runs_no_script(pages):
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        assert "<script" not in text and not re.search(r'src="(http|//)|<link[^>]*(http|//)|url\(["\']?(http|//)|@import', text)
+        assert "<script" not in text and not re.search(
+            r'src="(http|//)|<link[^>]*(http|//)|url\(["\']?(http|//)|@import', text
+        )
 
 
 def test_the_index_leads_to_every_lesson_and_each_to_its_neighbours(pages):
     for page in pages:
-        links = [link for link in re.findall(r'href="([^"#]+)"', page.read_text(encoding="utf-8")) if not link.startswith("https:")]
+        links = [
+            link
+            for link in re.findall(r'href="([^"#]+)"', page.read_text(encoding="utf-8"))
+            if not link.startswith("https:")
+        ]
         assert all((page.parent / link).exists() for link in links)
         assert len(set(links)) >= (len(pages) - 1 if page.name == "index.html" else 2)
 
@@ -51,7 +68,9 @@ def test_the_first_cell_for_colab_brings_helpers_and_data(tmp_path):
     [cell] = re.findall(r"```python\n(import subprocess.*?)```", README, re.DOTALL)
     there = tmp_path / "there"
     for folder in ("helpers", "data"):
-        shutil.copytree(ROOT / folder, there / folder, ignore=shutil.ignore_patterns("__pycache__", "*.part"))
+        shutil.copytree(
+            ROOT / folder, there / folder, ignore=shutil.ignore_patterns("__pycache__", "*.part")
+        )
     git = ["git", "-C", str(there), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=all"]):
         subprocess.run([*git, *words], check=True)
@@ -59,14 +78,23 @@ def test_the_first_cell_for_colab_brings_helpers_and_data(tmp_path):
     cell = cell.replace("https://github.com/OWNER/REPOSITORY", there.as_uri())
     here = tmp_path / "here"
     here.mkdir()
-    asked = cell + "from helpers import datasets\nprint(datasets.DATA)\nprint(len(datasets.digits().x))"
-    run = {"cwd": here, "env": os.environ | {"PYTHONSAFEPATH": "1"}, "capture_output": True, "text": True}
+    asked = (
+        cell + "from helpers import datasets\nprint(datasets.DATA)\nprint(len(datasets.digits().x))"
+    )
+    run = {
+        "cwd": here,
+        "env": os.environ | {"PYTHONSAFEPATH": "1"},
+        "capture_output": True,
+        "text": True,
+    }
     data, examples = subprocess.run([sys.executable, "-c", asked], check=True, **run).stdout.split()
     assert Path(data) == here / "course" / "data" and examples == "1500"
 
 
 def test_the_recipes_say_what_the_readme_says():
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    container = json.loads(
+        (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    )
     assert f"{container['postCreateCommand']} && .venv/bin/jupyter lab" in README
     assert "python:3.11" in container["image"] and "Python 3.11" in README
     assert (ROOT / ".binder" / "runtime.txt").read_text().strip() == "python-3.11"
@@ -76,7 +104,12 @@ def test_the_recipes_say_what_the_readme_says():
 
 def test_windows_types_the_same_words():
     [line] = re.findall(r"`(py -3\.11 .*)`", README)
-    for there, here in (("py -3.11", "python3"), ("Scripts\\", "bin/"), (".venv\\", ".venv/"), ("; ", " && ")):
+    for there, here in (
+        ("py -3.11", "python3"),
+        ("Scripts\\", "bin/"),
+        (".venv\\", ".venv/"),
+        ("; ", " && "),
+    ):
         line = line.replace(there, here)
     assert f"{line} --allow-root" in README
 
@@ -88,4 +121,6 @@ def test_binder_would_install_the_course_in_the_repository():
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     recipe = done.stdout + done.stderr
     assert "python=3.11" in recipe
-    assert re.findall(r"pip install (.*)", recipe) == ['--no-cache-dir -r ".binder/requirements.txt"']  # no second copy of helpers
+    assert re.findall(r"pip install (.*)", recipe) == [
+        '--no-cache-dir -r ".binder/requirements.txt"'
+    ]  # no second copy of helpers

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import Explorer, ProductExplorer, RecurrentExplorer, SurfaceExplorer, build, check, digits, fit, profile, sweep
+from helpers import (
+    Explorer,
+    ProductExplorer,
+    RecurrentExplorer,
+    SurfaceExplorer,
+    build,
+    check,
+    digits,
+    fit,
+    profile,
+    sweep,
+)
 from helpers.checks import Mistake
 from helpers.networks import BatchNorm
 from helpers.playground import Run
@@ -41,7 +52,12 @@ def test_02_float16_overflows_at_layer_17_and_bfloat16_does_not():
 
 
 def test_02_a_network_of_width_10_sinks_a_thousandfold():
-    assert 300 < (1.41 / 2**0.5) ** 49 / (explored(1.41, width=10).std[-1] / explored(1.41, width=10).std[0]) < 3000
+    assert (
+        300
+        < (1.41 / 2**0.5) ** 49
+        / (explored(1.41, width=10).std[-1] / explored(1.41, width=10).std[0])
+        < 3000
+    )
 
 
 # --- 03 -----------------------------------------------------------------------------------------------------------------------
@@ -50,7 +66,9 @@ def test_02_a_network_of_width_10_sinks_a_thousandfold():
 def normed(gain=3.0, batch=256, beta=0.0):
     """What the explorer of lesson 03 shows at these settings."""
     explorer = Explorer(depth=50, gain=3.0, width=128, norm="batch", batch=256, gamma=1.0, beta=0.0)
-    return explorer.look("float32", batch, 1.0, beta, depth=50, gain=gain, width=128, activation="relu", norm="batch")
+    return explorer.look(
+        "float32", batch, 1.0, beta, depth=50, gain=gain, width=128, activation="relu", norm="batch"
+    )
 
 
 def test_03_with_batch_norm_the_gain_does_nothing():
@@ -75,14 +93,18 @@ def test_03_with_beta_at_minus_3_units_fall_silent_and_few_values_get_through():
     for layer in net.modules():
         if isinstance(layer, BatchNorm):
             torch.nn.init.constant_(layer.beta, -3.0)
-            layer.register_forward_hook(lambda layer, x, z: through.append((z > 0).float().mean().item()))
+            layer.register_forward_hook(
+                lambda layer, x, z: through.append((z > 0).float().mean().item())
+            )
     net(digits(0).x[:256])
     assert len(through) == 50 and 1 / 400 < min(through[4:]) <= max(through[4:]) < 1 / 100
 
 
 def test_03_the_band_grows_long_tails_with_depth():
     seen = normed()
-    far = (seen.counts * (np.abs((seen.edges[:, 1:] + seen.edges[:, :-1]) / 2) > 4)).sum(-1) / seen.counts.sum(-1)
+    far = (seen.counts * (np.abs((seen.edges[:, 1:] + seen.edges[:, :-1]) / 2) > 4)).sum(
+        -1
+    ) / seen.counts.sum(-1)
     assert far[-1] > 0.002
     assert far[-1] > 5 * far[0]
 
@@ -96,7 +118,12 @@ def test_03_after_30_batches_the_averages_have_forgotten_their_start():
 
 def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train():
     """Two seeds of the lesson's map: learning rate x gain, 128 networks a norm."""
-    grid = {"norm": ["none", "batch"], "seed": [0, 1], "lr": np.logspace(-3, 0.5, 8), "gain": 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4))}
+    grid = {
+        "norm": ["none", "batch"],
+        "seed": [0, 1],
+        "lr": np.logspace(-3, 0.5, 8),
+        "gain": 2**0.5 * 10 ** (2 / 7 * np.arange(-4, 4)),
+    }
     settings = {"depth": 10, "width": 32, "epochs": 10, "batch": 64, "schedule": "constant"}
     trained = sweep(grid, digits(0), progress=False, **settings).train_error < 0.1
     without, with_it = trained.mean((1, 2, 3))
@@ -105,7 +132,9 @@ def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train(
     assert lessons[0].sum(0).nonzero()[0].tolist() == [he], "without batch norm one column fills in"
     assert lessons[1, :, -1].nonzero()[0].tolist() == [4, 5], "at gain 10, only 0.1 and 0.32"
     assert not lessons[1, -2:].any(), "learning rates of 1 and more"
-    columns = trained[1].mean(0).argmax(0)  # of each gain, the least learning rate at which most seeds train
+    columns = (
+        trained[1].mean(0).argmax(0)
+    )  # of each gain, the least learning rate at which most seeds train
     assert columns[-1] > columns[1], "a larger gain needs a larger learning rate"
 
 
@@ -115,8 +144,15 @@ def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train(
 def lesson(name, *wanted):
     """The functions of these names as a lesson defines them, with all that its cells import."""
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    trees = [ast.parse("".join(cell["source"])).body for cell in cells if cell["cell_type"] == "code"]
-    kept = [node for tree in trees for node in tree if isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") in wanted]
+    trees = [
+        ast.parse("".join(cell["source"])).body for cell in cells if cell["cell_type"] == "code"
+    ]
+    kept = [
+        node
+        for tree in trees
+        for node in tree
+        if isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") in wanted
+    ]
     space = {}
     exec(compile(ast.Module(kept, []), name, "exec"), space)  # noqa: S102, the text is our own
     return [space[one] for one in wanted]
@@ -126,7 +162,11 @@ def initial(activation="relu", depth=50, width=256, batch=256, seeds=1, **settin
     """The Profile, with its gradient, of networks at initialization."""
     shape = {"inputs": 64, "classes": 10, "seed": list(range(seeds)), "stack": (seeds,)}
     data = digits(0)
-    return profile(build(depth, width, activation=activation, **shape, **settings), data.x[:batch], data.y[:batch])
+    return profile(
+        build(depth, width, activation=activation, **shape, **settings),
+        data.x[:batch],
+        data.y[:batch],
+    )
 
 
 def typical(values):
@@ -151,7 +191,11 @@ def test_05_the_drawn_product_is_autograds_and_a_finite_differences(factor, dept
     difference = (chain(1 + 1e-6) - chain(1 - 1e-6)) / 2e-6
     explorer = ProductExplorer(factor=factor, depth=depth)
     drawn = explorer.live.drawings[skip].lines[0].get_ydata()[0]
-    assert drawn == pytest.approx(abs(gradient.item()), rel=1e-9) == pytest.approx(abs(difference), rel=1e-6)
+    assert (
+        drawn
+        == pytest.approx(abs(gradient.item()), rel=1e-9)
+        == pytest.approx(abs(difference), rel=1e-6)
+    )
 
 
 def test_05_the_articles_curve_ends_at_0_007_and_the_real_plain_network_keeps_to_it():
@@ -162,18 +206,30 @@ def test_05_the_articles_curve_ends_at_0_007_and_the_real_plain_network_keeps_to
 
 
 def test_05_0_1_fifty_times_is_zero_in_float32_and_the_line_crosses_its_smallest_number_between_0_12_and_0_13():
-    assert torch.tensor(0.1).repeat(50).prod() == 0 < torch.tensor(0.1, dtype=torch.double).repeat(50).prod()
+    assert (
+        torch.tensor(0.1).repeat(50).prod()
+        == 0
+        < torch.tensor(0.1, dtype=torch.double).repeat(50).prod()
+    )
     assert 0.12**50 < 2.0**-149 < 0.13**50
 
 
 def test_05_at_factor_1_tanh_falls_behind_the_product_and_sigmoid_far_behind():
-    ends = {name: ProductExplorer(factor=1, depth=50, activation=name).live.drawings[0].lines[1].get_ydata()[0] for name in ("tanh", "sigmoid")}
+    ends = {
+        name: ProductExplorer(factor=1, depth=50, activation=name)
+        .live.drawings[0]
+        .lines[1]
+        .get_ydata()[0]
+        for name in ("tanh", "sigmoid")
+    }
     assert ends["sigmoid"] < 1e-6 < ends["tanh"] < 0.5
 
 
 def test_05_the_real_relu_network_keeps_to_the_product_to_a_factor_of_two_or_so():
     for seed in range(4):
-        toy, real = (line.get_ydata() for line in ProductExplorer(depth=50, seed=seed).live.drawings[0].lines)
+        toy, real = (
+            line.get_ydata() for line in ProductExplorer(depth=50, seed=seed).live.drawings[0].lines
+        )
         assert 0.3 < real[0] / toy[0] < 2
 
 
@@ -183,15 +239,27 @@ def test_05_one_gain_levels_both_ways_for_relu():
 
 
 def test_05_a_narrow_relu_network_at_hes_gain_loses_some_of_its_signal():
-    seen = profile(build(50, 128, inputs=64, classes=10, gain=1.41, seed=1), digits(0).x[:256], digits(0).y[:256])
-    assert 0.2 < seen.stream_std[-1] / seen.stream_std[0] < 0.5 and 0.5 < seen.gradient[0] / seen.gradient[-1] < 2
+    seen = profile(
+        build(50, 128, inputs=64, classes=10, gain=1.41, seed=1),
+        digits(0).x[:256],
+        digits(0).y[:256],
+    )
+    assert (
+        0.2 < seen.stream_std[-1] / seen.stream_std[0] < 0.5
+        and 0.5 < seen.gradient[0] / seen.gradient[-1] < 2
+    )
 
 
 def test_05_tanhs_signal_finds_a_level_and_its_gradient_rises_and_falls():
     seen = initial("tanh", gain=1.15, width=128, seeds=4)
-    assert (seen.stream_std[9] / seen.stream_std[0] < 0.6).all() and typical(seen.stream_std[-1] / seen.stream_std[9]) > 0.8
+    assert (seen.stream_std[9] / seen.stream_std[0] < 0.6).all() and typical(
+        seen.stream_std[-1] / seen.stream_std[9]
+    ) > 0.8
     assert 0.5 < back(seen) < 2
-    assert typical(seen.gradient[9] / seen.gradient[-1]) > 1.3 and typical(seen.gradient[0] / seen.gradient[9]) < 0.8
+    assert (
+        typical(seen.gradient[9] / seen.gradient[-1]) > 1.3
+        and typical(seen.gradient[0] / seen.gradient[9]) < 0.8
+    )
 
 
 def test_05_batch_norm_levels_the_signal_at_any_gain_and_the_gradient_climbs():
@@ -201,22 +269,35 @@ def test_05_batch_norm_levels_the_signal_at_any_gain_and_the_gradient_climbs():
 
 
 def test_05_the_gradient_climbs_faster_in_smaller_batches_down_to_three():
-    climbs = {batch: back(initial(width=128, norm="batch", batch=batch)) for batch in (256, 64, 8, 3, 2)}
+    climbs = {
+        batch: back(initial(width=128, norm="batch", batch=batch)) for batch in (256, 64, 8, 3, 2)
+    }
     assert climbs[256] < climbs[64] < climbs[8] < climbs[3] > climbs[2]
-    assert back(initial(width=256, norm="batch", batch=2)) > 1e10, "a batch of two is a matter of luck: the few steep pairs win"
+    assert back(initial(width=256, norm="batch", batch=2)) > 1e10, (
+        "a batch of two is a matter of luck: the few steep pairs win"
+    )
 
 
-@pytest.mark.parametrize("activation, low, high", [("relu", 1.211 * 0.98, 1.211 * 1.02), ("linear", 1.00, 1.03)])
+@pytest.mark.parametrize(
+    "activation, low, high", [("relu", 1.211 * 0.98, 1.211 * 1.02), ("linear", 1.00, 1.03)]
+)
 def test_05_batch_norm_makes_the_gradient_grow_by_the_theorys_factor_a_layer(activation, low, high):
     assert low < back(initial(activation, batch=512, seeds=5, norm="batch")) ** (1 / 49) < high
 
 
 def test_05_gradients_shatter_in_plain_networks_and_less_with_skips():
-    grown, slope, autocorrelation = lesson("05_vanishing_gradients", "grown", "slope", "autocorrelation")
+    grown, slope, autocorrelation = lesson(
+        "05_vanishing_gradients", "grown", "slope", "autocorrelation"
+    )
     points = torch.linspace(-2, 2, 256)
 
     def lag_1(*args, **settings):
-        return np.array([autocorrelation(slope(grown(*args, seed, **settings), points), [1])[0] for seed in range(8)])
+        return np.array(
+            [
+                autocorrelation(slope(grown(*args, seed, **settings), points), [1])[0]
+                for seed in range(8)
+            ]
+        )
 
     assert (lag_1(2) >= 0.9).all()
     for depth in 24, 50:  # of white noise, lag 1 scatters by 1 / √256 = 0.06
@@ -239,7 +320,9 @@ def test_06_the_real_network_keeps_to_pythagoras_and_not_to_the_product():
     for factor in 0.85, 0.1, -1.0:
         _, skips = ProductExplorer(factor=factor, depth=50).live.drawings
         real = skips.lines[1].get_ydata()
-        assert np.abs(np.log(real / (1 + factor**2) ** (np.arange(50, -1, -1) / 2))).max() < np.log(4)  # of 3e7
+        assert np.abs(np.log(real / (1 + factor**2) ** (np.arange(50, -1, -1) / 2))).max() < np.log(
+            4
+        )  # of 3e7
 
 
 def test_06_the_products_right_panel_is_level_only_at_factor_0():
@@ -255,27 +338,41 @@ def test_06_without_norm_variance_doubles_and_the_gradient_grows_by_root_2_a_blo
     assert 1.35 < back(seen) ** (1 / 49) < 1.5
 
 
-@pytest.mark.parametrize("activation, power", [("relu", 0.5 * np.pi / (np.pi - 1)), ("linear", 0.5)])
+@pytest.mark.parametrize(
+    "activation, power", [("relu", 0.5 * np.pi / (np.pi - 1)), ("linear", 0.5)]
+)
 def test_06_with_batch_norm_the_gradient_grows_like_a_power_of_the_blocks(activation, power):
     """Block l multiplies the squared gradient by 1 + c/l: not linear growth, as some texts say, but the power c/2."""
     blocks = np.array([5, 10, 20, 40, 80, 160])
-    seen = [initial(activation, depth=n + 1, width=128, seeds=3, skip=True, norm="batch") for n in blocks]
-    assert np.polyfit(np.log(blocks), np.log([*map(back, seen)]), 1)[0] == pytest.approx(power, abs=0.1)
-    added = [(one.stream_std[-1] ** 2 - one.stream_std[0] ** 2).mean() / n for one, n in zip(seen, blocks)]
+    seen = [
+        initial(activation, depth=n + 1, width=128, seeds=3, skip=True, norm="batch")
+        for n in blocks
+    ]
+    assert np.polyfit(np.log(blocks), np.log([*map(back, seen)]), 1)[0] == pytest.approx(
+        power, abs=0.1
+    )
+    added = [
+        (one.stream_std[-1] ** 2 - one.stream_std[0] ** 2).mean() / n
+        for one, n in zip(seen, blocks)
+    ]
     np.testing.assert_allclose(added, 1, atol=0.2)
 
 
 def test_06_the_scaled_blocks_singular_values_stay_in_a_band_where_the_plain_products_spread():
     [jacobian] = lesson("06_skip_connections", "jacobian")
     for seed in range(5):
-        scaled, plain = (torch.linalg.svdvals(jacobian(skip, 100, 0.1, seed)) for skip in (True, False))
+        scaled, plain = (
+            torch.linalg.svdvals(jacobian(skip, 100, 0.1, seed)) for skip in (True, False)
+        )
         assert 0.1 < scaled.min() < scaled.max() < 10
         assert plain.max() / plain.min().clamp(min=1e-300) > 1e15
 
 
 def test_06_at_the_mark_both_lines_are_nearly_level_at_any_depth():
     for depth in 10, 50, 200:
-        seen = initial(depth=depth, width=128, gain=1.41, skip=True, branch_scale=round((depth - 1) ** -0.5, 2))
+        seen = initial(
+            depth=depth, width=128, gain=1.41, skip=True, branch_scale=round((depth - 1) ** -0.5, 2)
+        )
         assert 1 < seen.stream_std[-1] / seen.stream_std[0] < 2.5 and 1 < back(seen) < 3
 
 
@@ -283,7 +380,9 @@ def test_06_what_the_explorer_tells_of_batch_norm_and_of_the_order():
     settings = {"width": 128, "gain": 1.41, "norm": "batch"}
     assert 10 < back(initial(skip=True, **settings)) < 20 and 5e3 < back(initial(**settings)) < 5e4
     assert back(initial(skip=True, order="post", **settings)) < 20
-    assert back(initial("tanh", skip=True, order="post", **settings)) > 10 * back(initial("tanh", skip=True, **settings))
+    assert back(initial("tanh", skip=True, order="post", **settings)) > 10 * back(
+        initial("tanh", skip=True, **settings)
+    )
 
 
 def test_06_a_scale_that_stays_at_0_14_makes_both_about_seven_times_as_large_at_200_layers():
@@ -356,7 +455,18 @@ def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_mu
 # --- 09 -----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cure", [{"norm": "none"}, {"norm": "batch"}, {"lr": 0.1}, {"lr": 0.001}, {"gain": 3.0}, {"width": 128}, {"batch": 256}])
+@pytest.mark.parametrize(
+    "cure",
+    [
+        {"norm": "none"},
+        {"norm": "batch"},
+        {"lr": 0.1},
+        {"lr": 0.001},
+        {"gain": 3.0},
+        {"width": 128},
+        {"batch": 256},
+    ],
+)
 def test_09_no_other_knob_than_the_skip_cures_the_stuck_network(cure):
     with pytest.raises(Mistake, match="'stuck' with .* (is still wrong|diverges)"):
         check("one_knob", lambda: {"fades": ..., "explodes": ..., "stuck": cure})
@@ -365,7 +475,9 @@ def test_09_no_other_knob_than_the_skip_cures_the_stuck_network(cure):
 def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_alike():
     run = Run(depth=40, norm="layer")
     seen = run.look().profile
-    assert 0.1 < seen.std[-1] / seen.std[0] < 10 and 0.01 < seen.gradient[0] / seen.gradient[-1] < 100
+    assert (
+        0.1 < seen.std[-1] / seen.std[0] < 10 and 0.01 < seen.gradient[0] / seen.gradient[-1] < 100
+    )
     outputs = torch.nn.functional.normalize(run.net[:-1](run.data.x[:256]), dim=1)
     assert (outputs @ outputs.T).mean() > 0.95
     seen = run.advance(100).look().profile
@@ -376,4 +488,6 @@ def test_09_with_30_layers_a_spiral_is_lost_and_a_skip_past_a_small_branch_bring
     spirals = {"data": "spirals", "depth": 30, "lr": 0.03}
     for seed in range(3):
         assert Run(**spirals, seed=seed).advance(300).errors[-1][1] > 0.25
-        assert Run(**spirals, skip=True, branch_scale=0.18, seed=seed).advance(300).errors[-1][1] < 0.1
+        assert (
+            Run(**spirals, skip=True, branch_scale=0.18, seed=seed).advance(300).errors[-1][1] < 0.1
+        )

@@ -13,7 +13,11 @@ from helpers.networks import LayerNorm, Linear, Residual, Shortcut
 
 SMALL = {"depth": 4, "width": 12, "inputs": 8, "classes": 3}
 NORMS = ["none", "batch", "layer"]
-WIRINGS = {"plain": {}, "skip pre": {"skip": True, "order": "pre"}, "skip post": {"skip": True, "order": "post"}}
+WIRINGS = {
+    "plain": {},
+    "skip pre": {"skip": True, "order": "pre"},
+    "skip post": {"skip": True, "order": "post"},
+}
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear"]
 
 norms = pytest.mark.parametrize("norm", NORMS)
@@ -35,20 +39,27 @@ def residuals(net):
 
 def outline(net):
     """The names of the layers in order; a branch is a list of its own."""
-    return [outline(layer.branch) if isinstance(layer, Residual) else type(layer).__name__ for layer in net]
+    return [
+        outline(layer.branch) if isinstance(layer, Residual) else type(layer).__name__
+        for layer in net
+    ]
 
 
 # --- the layers ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm, between", [("none", []), ("batch", ["BatchNorm"]), ("layer", ["LayerNorm"])])
+@pytest.mark.parametrize(
+    "norm, between", [("none", []), ("batch", ["BatchNorm"]), ("layer", ["LayerNorm"])]
+)
 @activations
 def test_the_layers_stand_in_the_promised_order(norm, between, activation):
     act = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid", "linear": "Identity"}[activation]
     layer = ["Linear", *between, act]
 
     def layers(**wiring):
-        return outline(build(3, 12, inputs=8, classes=3, norm=norm, activation=activation, **wiring))
+        return outline(
+            build(3, 12, inputs=8, classes=3, norm=norm, activation=activation, **wiring)
+        )
 
     assert layers() == [*layer, *layer, *layer, "Linear"]
     assert layers(order="post") == layers(), "without a skip there is no order"
@@ -72,14 +83,22 @@ def test_depth_one_is_one_hidden_layer(norm, wiring, activation):
 def test_shapes_of_weights_and_scores_have_the_stack_in_front(stack):
     net = build(**SMALL, stack=stack)
     sizes = [(8, 12), (12, 12), (12, 12), (12, 12), (12, 3)]
-    assert [tuple(linear.weight.shape) for linear in linears(net)] == [(*stack, *size) for size in sizes]
-    assert [tuple(linear.bias.shape) for linear in linears(net)] == [(*stack, fan_out) for _, fan_out in sizes]
+    assert [tuple(linear.weight.shape) for linear in linears(net)] == [
+        (*stack, *size) for size in sizes
+    ]
+    assert [tuple(linear.bias.shape) for linear in linears(net)] == [
+        (*stack, fan_out) for _, fan_out in sizes
+    ]
     assert net(normal(6, 8)).shape == (*stack, 6, 3)
     assert net(normal(*stack, 6, 8)).shape == (*stack, 6, 3)
 
 
 def test_all_variants_start_from_the_same_draws_of_the_weights():
-    first, *others = [linears(build(**SMALL, norm=norm, seed=3, **wiring)) for norm in NORMS for wiring in WIRINGS.values()]
+    first, *others = [
+        linears(build(**SMALL, norm=norm, seed=3, **wiring))
+        for norm in NORMS
+        for wiring in WIRINGS.values()
+    ]
     assert len(first) == 5
     for other in others:
         assert len(other) == 5
@@ -93,7 +112,10 @@ def test_the_layers_of_a_network_have_different_draws():
 
 @wirings
 def test_only_a_linear_before_batch_norm_has_no_bias(wiring):
-    biases = {norm: [linear.bias is not None for linear in linears(build(**SMALL, norm=norm, **wiring))] for norm in NORMS}
+    biases = {
+        norm: [linear.bias is not None for linear in linears(build(**SMALL, norm=norm, **wiring))]
+        for norm in NORMS
+    }
     assert biases == {"none": [True] * 5, "batch": [False] * 4 + [True], "layer": [True] * 5}
 
 
@@ -112,13 +134,17 @@ def std_band(count):
 @pytest.mark.parametrize("gain", [0.5, 1.0, 2**0.5, 2.5])
 @pytest.mark.parametrize("fan_in, fan_out", [(64, 512), (512, 512), (512, 10)])
 def test_weights_have_mean_zero_and_std_gain_over_root_fan_in(fan_in, fan_out, gain):
-    weight = Linear(fan_in, fan_out, gain=gain, generator=torch.Generator().manual_seed(0)).weight.double()
+    weight = Linear(
+        fan_in, fan_out, gain=gain, generator=torch.Generator().manual_seed(0)
+    ).weight.double()
     std = gain / fan_in**0.5
     assert weight.std(correction=0).item() == pytest.approx(std, rel=std_band(weight.numel()))
     assert abs(weight.mean().item()) < 5 * std / math.sqrt(weight.numel())
 
 
-@pytest.mark.parametrize("activation, gain", [("relu", 2**0.5), ("tanh", 5 / 3), ("sigmoid", 1.0), ("linear", 1.0)])
+@pytest.mark.parametrize(
+    "activation, gain", [("relu", 2**0.5), ("tanh", 5 / 3), ("sigmoid", 1.0), ("linear", 1.0)]
+)
 def test_the_default_gain_is_the_activations_own_and_he_for_relu(activation, gain):
     default = linears(build(2, 256, inputs=256, classes=256, activation=activation))
     given = linears(build(2, 256, inputs=256, classes=256, activation=activation, gain=gain))
@@ -175,7 +201,9 @@ def test_a_branch_scale_of_zero_starts_as_the_identity_and_is_learned(norm, orde
 
 
 def test_with_a_branch_scale_of_zero_the_signal_is_the_same_at_every_depth(x):
-    shallow, deep = (build(depth, 12, inputs=8, classes=3, skip=True, branch_scale=0) for depth in (2, 50))
+    shallow, deep = (
+        build(depth, 12, inputs=8, classes=3, skip=True, branch_scale=0) for depth in (2, 50)
+    )
     assert torch.equal(shallow[:-1](x), deep[:-1](x))
 
 
@@ -185,7 +213,9 @@ def test_any_other_branch_scale_is_fixed_and_multiplies_the_branch(branch_scale)
     assert not [name for name, _ in net.named_parameters() if name.endswith("scale")]
     h = normal(6, 12)
     for residual in residuals(net):
-        torch.testing.assert_close(residual(h) - h, branch_scale * residual.branch(h), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            residual(h) - h, branch_scale * residual.branch(h), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_the_branch_scale_travels_with_a_saved_network(x):
@@ -208,23 +238,33 @@ def run(net, x, y):
     classes = y.expand(*scores.shape[:-2], -1).flatten()
     (cross_entropy(scores.flatten(0, -2), classes, reduction="sum") / len(y)).backward()
     seen = {"scores": scores.detach(), "scores in eval mode": net.eval()(x).detach()}
-    return seen | dict(net.named_buffers()) | {f"gradient of {name}": value.grad for name, value in net.named_parameters()}
+    return (
+        seen
+        | dict(net.named_buffers())
+        | {f"gradient of {name}": value.grad for name, value in net.named_parameters()}
+    )
 
 
 def assert_stack_equals_loop(stack, x, y, every=1, **options):
     """Network k of the stack is the single network built with the k-th entry of each option that is a list or a tensor."""
-    fixed = {name: value for name, value in options.items() if not isinstance(value, list | torch.Tensor)}
+    fixed = {
+        name: value for name, value in options.items() if not isinstance(value, list | torch.Tensor)
+    }
     varied = {name: torch.as_tensor(value) for name, value in options.items() if name not in fixed}
     stacked = build(**SMALL, stack=stack, **options)
     weights = {name: value.detach().clone() for name, value in stacked.named_parameters()}
     result = run(stacked, x.double(), y)
     for k in list(np.ndindex(stack))[::every]:
-        single = build(**SMALL, **fixed, **{name: value[k].item() for name, value in varied.items()})
+        single = build(
+            **SMALL, **fixed, **{name: value[k].item() for name, value in varied.items()}
+        )
         for name, value in single.named_parameters():
             assert torch.equal(weights[name][k], value), f"{name} of network {k} starts differently"
         alone = run(single, (x[k] if x.dim() > 2 else x).double(), y)
         for name, value in alone.items():
-            row = result[name][k] if result[name].dim() > value.dim() else result[name]  # a scale may be one for all
+            row = (
+                result[name][k] if result[name].dim() > value.dim() else result[name]
+            )  # a scale may be one for all
             torch.testing.assert_close(row, value, rtol=1e-9, atol=1e-12)
 
 
@@ -232,7 +272,9 @@ def assert_stack_equals_loop(stack, x, y, every=1, **options):
 @wirings
 def test_a_stack_of_64_gains_equals_64_networks(norm, wiring, x, y):
     every = 1 if norm == "none" else 9  # all of them once; 0, 9, … 63 where it takes longest
-    assert_stack_equals_loop((64,), x, y, every, norm=norm, gain=torch.linspace(0.5, 2.5, 64), seed=2, **wiring)
+    assert_stack_equals_loop(
+        (64,), x, y, every, norm=norm, gain=torch.linspace(0.5, 2.5, 64), seed=2, **wiring
+    )
 
 
 @activations
@@ -250,14 +292,27 @@ def test_a_stack_of_seeds_equals_the_networks_of_these_seeds(norm, wiring, x, y)
 @wirings
 def test_a_stack_of_two_dimensions_equals_its_networks(norm, wiring, x, y):
     seed = torch.arange(6).reshape(2, 3)
-    assert_stack_equals_loop((2, 3), x, y, norm=norm, gain=torch.linspace(0.5, 2.5, 6).reshape(2, 3), seed=seed, **wiring)
+    assert_stack_equals_loop(
+        (2, 3), x, y, norm=norm, gain=torch.linspace(0.5, 2.5, 6).reshape(2, 3), seed=seed, **wiring
+    )
 
 
 @norms
 @pytest.mark.parametrize("order", ["pre", "post"])
-@pytest.mark.parametrize("branch_scale", [torch.linspace(0.1, 1, 5), torch.zeros(5)], ids=["fixed", "learned"])
+@pytest.mark.parametrize(
+    "branch_scale", [torch.linspace(0.1, 1, 5), torch.zeros(5)], ids=["fixed", "learned"]
+)
 def test_a_stack_of_branch_scales_equals_its_networks(norm, order, branch_scale, x, y):
-    assert_stack_equals_loop((5,), x, y, norm=norm, skip=True, order=order, branch_scale=branch_scale, seed=[4, 3, 2, 1, 0])
+    assert_stack_equals_loop(
+        (5,),
+        x,
+        y,
+        norm=norm,
+        skip=True,
+        order=order,
+        branch_scale=branch_scale,
+        seed=[4, 3, 2, 1, 0],
+    )
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
@@ -269,7 +324,9 @@ def test_a_stack_in_which_each_network_has_a_batch_of_its_own(norm, stack, y):
 
 def test_one_number_serves_the_whole_stack_as_the_same_number_for_each_does(x):
     one = build(**SMALL, stack=(3,), gain=1.5, seed=7, skip=True, branch_scale=0.5)
-    each = build(**SMALL, stack=(3,), gain=[1.5] * 3, seed=[7] * 3, skip=True, branch_scale=[0.5] * 3)
+    each = build(
+        **SMALL, stack=(3,), gain=[1.5] * 3, seed=[7] * 3, skip=True, branch_scale=[0.5] * 3
+    )
     assert torch.equal(one(x), each(x))
 
 
@@ -277,7 +334,9 @@ def test_in_float32_a_stack_equals_the_loop_to_rounding(x):
     gains = torch.linspace(0.5, 2.5, 64)
     rows = build(**SMALL, stack=(64,), gain=gains)(x)
     for row, gain in zip(rows, gains):
-        torch.testing.assert_close(row, build(**SMALL, gain=gain)(x), rtol=1e-4, atol=1e-5 * row.abs().max().item())
+        torch.testing.assert_close(
+            row, build(**SMALL, gain=gain)(x), rtol=1e-4, atol=1e-5 * row.abs().max().item()
+        )
 
 
 def test_the_networks_of_a_stack_do_not_share_memory():
@@ -295,14 +354,18 @@ def test_a_step_of_a_stack_is_the_step_of_each_network(x, y):
         for _ in range(3):
             optimizer.zero_grad()
             scores = net(x.double())
-            losses = cross_entropy(scores.flatten(0, -2), y.expand(*scores.shape[:-2], -1).flatten(), reduction="none")
+            losses = cross_entropy(
+                scores.flatten(0, -2), y.expand(*scores.shape[:-2], -1).flatten(), reduction="none"
+            )
             (losses.sum() / len(y)).backward()
             optimizer.step()
         return net.eval()(x.double())
 
     rows = step(build(**SMALL, stack=(3,), norm="batch", skip=True, seed=[0, 1, 2]))
     for seed, row in enumerate(rows):
-        torch.testing.assert_close(row, step(build(**SMALL, norm="batch", skip=True, seed=seed)), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            row, step(build(**SMALL, norm="batch", skip=True, seed=seed)), rtol=1e-9, atol=1e-12
+        )
 
 
 # --- layer norm, next to torch's own ---------------------------------------------------------------------------------------
@@ -318,7 +381,9 @@ def test_layer_norm_equals_torchs_own(eps):
     seen = []
     for norm in mine, theirs:
         output = norm(x)
-        seen.append([output, *torch.autograd.grad(output, [x, *norm.parameters()], grad), norm.eval()(x)])
+        seen.append(
+            [output, *torch.autograd.grad(output, [x, *norm.parameters()], grad), norm.eval()(x)]
+        )
     for one, other in zip(*seen, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
@@ -344,29 +409,47 @@ def test_a_conv_network_has_as_many_layers_as_said_and_he_s_widths(depth, wiring
     layers = convolutions(net)
     assert len(layers) + 1 == depth, "all but one are convolutions"
     n = (depth - 2) // 6
-    assert [layer.out_channels for layer in layers] == [8] + [8] * 2 * n + [16] * 2 * n + [32] * 2 * n
-    assert [layer.stride[0] for layer in layers].count(2) == 2 and all(layer.kernel_size == (3, 3) for layer in layers)
+    assert [layer.out_channels for layer in layers] == [8] + [8] * 2 * n + [16] * 2 * n + [
+        32
+    ] * 2 * n
+    assert [layer.stride[0] for layer in layers].count(2) == 2 and all(
+        layer.kernel_size == (3, 3) for layer in layers
+    )
     x = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
     assert net(x).shape == (4, 10) and net(x).isfinite().all()
     shapes = []
-    layers[-1].register_forward_hook(lambda layer, inputs, output: shapes.append(tuple(output.shape)))
+    layers[-1].register_forward_hook(
+        lambda layer, inputs, output: shapes.append(tuple(output.shape))
+    )
     net(x)
     assert shapes == [(4, 32, 2, 2)]
 
 
 def test_plain_and_residual_conv_networks_have_the_same_number_of_weights_and_the_same_draws():
     plain, post = build_conv(20, classes=10, seed=3), build_conv(20, classes=10, seed=3, skip=True)
-    assert sum(value.numel() for value in plain.parameters()) == sum(value.numel() for value in post.parameters())
-    assert all(torch.equal(a.weight, b.weight) for a, b in zip(convolutions(plain), convolutions(post)))
-    assert not torch.equal(convolutions(plain)[0].weight, convolutions(build_conv(20, classes=10, seed=4))[0].weight)
+    assert sum(value.numel() for value in plain.parameters()) == sum(
+        value.numel() for value in post.parameters()
+    )
+    assert all(
+        torch.equal(a.weight, b.weight) for a, b in zip(convolutions(plain), convolutions(post))
+    )
+    assert not torch.equal(
+        convolutions(plain)[0].weight, convolutions(build_conv(20, classes=10, seed=4))[0].weight
+    )
     wide = build_conv(8, channels=(64, 64, 64), classes=10)
-    assert convolutions(wide)[1].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02), "He's"
+    assert convolutions(wide)[1].weight.std().item() == pytest.approx(
+        (2 / (64 * 9)) ** 0.5, rel=0.02
+    ), "He's"
 
 
 def test_the_shortcut_takes_every_other_pixel_and_adds_channels_of_zeros():
     x = torch.arange(32.0).view(1, 2, 4, 4)
     out = Shortcut(channels=3, stride=2)(x)
-    assert out.shape == (1, 5, 2, 2) and torch.equal(out[0, :2], x[0, :, ::2, ::2]) and (out[0, 2:] == 0).all()
+    assert (
+        out.shape == (1, 5, 2, 2)
+        and torch.equal(out[0, :2], x[0, :, ::2, ::2])
+        and (out[0, 2:] == 0).all()
+    )
 
 
 def test_a_residual_conv_block_whose_branch_is_silent_hands_on_its_input():

@@ -31,13 +31,19 @@ def faults(notebook):
     if not any(cell.outputs for cell in code):
         found.append("no cell has an output")
     if not any("nbval-check-output" in cell.metadata.get("tags", []) for cell in code):
-        found.append("no cell's numbers are compared: tag those that print a claim with nbval-check-output")
+        found.append(
+            "no cell's numbers are compared: tag those that print a claim with nbval-check-output"
+        )
     if "widgets" in notebook.metadata:
-        found.append("metadata.widgets is stored: static pages would prefer it to the picture, and draw nothing")
+        found.append(
+            "metadata.widgets is stored: static pages would prefer it to the picture, and draw nothing"
+        )
     if HOME.search(nbformat.writes(notebook)):
         found.append(f"a path of one machine: {HOME.search(nbformat.writes(notebook)).group()}")
     for cell in text:
-        for alt in re.findall(r"!\[(.*?)\]\(", cell.source) + re.findall(r"<img(?![^>]*\balt=\"[^\"])[^>]*()>", cell.source):
+        for alt in re.findall(r"!\[(.*?)\]\(", cell.source) + re.findall(
+            r"<img(?![^>]*\balt=\"[^\"])[^>]*()>", cell.source
+        ):
             if not alt.strip():
                 found.append(f"a picture without alternative text in cell {cell.id}")
     for cell in code:
@@ -52,8 +58,13 @@ def faults(notebook):
             if output.output_type == "stream" and output.name == "stderr":
                 found.append(f"cell {cell.id} stored a warning")
             if WIDGET in output.get("data", {}) and "image/png" not in output.data:
-                found.append(f"cell {cell.id} stored a progress bar, which no page can show: run it with TQDM_DISABLE=1")
-            if "image/png" in output.get("data", {}) and not output.metadata.get("image/png", {}).get("alt", "").strip():
+                found.append(
+                    f"cell {cell.id} stored a progress bar, which no page can show: run it with TQDM_DISABLE=1"
+                )
+            if (
+                "image/png" in output.get("data", {})
+                and not output.metadata.get("image/png", {}).get("alt", "").strip()
+            ):
                 found.append(f"the picture of cell {cell.id} has no alternative text")
     return found
 
@@ -73,7 +84,9 @@ def good():
     """A small notebook without a fault."""
     new = nbformat.v4
     output = new.new_output("stream", name="stdout", text="1\n")
-    cell = new.new_code_cell("print(1)", execution_count=1, outputs=[output], metadata={"tags": ["nbval-check-output"]})
+    cell = new.new_code_cell(
+        "print(1)", execution_count=1, outputs=[output], metadata={"tags": ["nbval-check-output"]}
+    )
     return new.new_notebook(cells=[new.new_markdown_cell("# Title\n![a line](a.png)"), cell])
 
 
@@ -118,7 +131,9 @@ def spoil_magic(notebook):
 
 
 def spoil_error(notebook):
-    notebook.cells[1].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])]
+    notebook.cells[1].outputs = [
+        nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])
+    ]
 
 
 def spoil_warning(notebook):
@@ -126,11 +141,15 @@ def spoil_warning(notebook):
 
 
 def spoil_picture(notebook):
-    notebook.cells[1].outputs += [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]
+    notebook.cells[1].outputs += [
+        nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})
+    ]
 
 
 def spoil_bar(notebook):
-    notebook.cells[1].outputs += [nbformat.v4.new_output("display_data", data={WIDGET: {"model_id": "1"}})]
+    notebook.cells[1].outputs += [
+        nbformat.v4.new_output("display_data", data={WIDGET: {"model_id": "1"}})
+    ]
 
 
 SPOILERS = [value for name, value in sorted(globals().items()) if name.startswith("spoil_")]
@@ -153,10 +172,15 @@ def test_the_solution_of_each_exercise_passes_its_check(path, capsys):
     from helpers import check
 
     notebook = nbformat.read(path, as_version=4)
-    names = re.findall(r'check\("(\w+)", (\w+)\)', "\n".join(c.source for c in notebook.cells if c.cell_type == "code"))
+    names = re.findall(
+        r'check\("(\w+)", (\w+)\)',
+        "\n".join(c.source for c in notebook.cells if c.cell_type == "code"),
+    )
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     space = {"torch": torch}  # what every lesson imports
-    for solution in re.findall(r"<summary>Solution</summary>.*?```python\n(.*?)```", text, re.DOTALL):
+    for solution in re.findall(
+        r"<summary>Solution</summary>.*?```python\n(.*?)```", text, re.DOTALL
+    ):
         exec(compile(ast.parse(solution), str(path), "exec"), space)  # noqa: S102, the text is our own
     for name, function in names:
         check(name, space[function])

@@ -61,7 +61,9 @@ def wait_until(condition, patience=30):
 def test_a_run_is_what_fit_does():
     run = Run(**SMALL, lr=0.1, seed=3).advance(2 * (1500 // 64))
     net = build(**SMALL, inputs=64, classes=10, gain=1.41, seed=3)
-    history = fit(net, digits(), lr=0.1, epochs=2, batch=64, schedule="constant", seed=3, progress=False)
+    history = fit(
+        net, digits(), lr=0.1, epochs=2, batch=64, schedule="constant", seed=3, progress=False
+    )
     np.testing.assert_allclose(np.reshape(run.loss, (2, -1)).mean(1), history.loss, rtol=1e-6)
     for one, other in zip(run.net.parameters(), net.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -83,7 +85,10 @@ def test_the_errors_are_measured_every_20_steps():
     x, y, x_test, y_test = run.data
     run.measure()
     with torch.no_grad():
-        wrong = [(run.net(a).argmax(1) != b).float().mean().item() for a, b in ((x[:297], y[:297]), (x_test, y_test))]
+        wrong = [
+            (run.net(a).argmax(1) != b).float().mean().item()
+            for a, b in ((x[:297], y[:297]), (x_test, y_test))
+        ]
     assert run.errors[-1][1:] == pytest.approx(wrong)
     seen = run.look()
     assert seen.answers.shape == (10, 10) and seen.answers.sum(1) == pytest.approx(1)
@@ -112,20 +117,30 @@ def test_the_update_is_by_how_much_a_step_moved_the_weights():
     for _ in range(3):
         before = [weight.detach().clone() for weight in weights]
         run.advance()
-        moved = [((weight - old).norm() / old.norm()).item() for weight, old in zip(weights, before)]
+        moved = [
+            ((weight - old).norm() / old.norm()).item() for weight, old in zip(weights, before)
+        ]
         np.testing.assert_allclose(run.look().update, moved, rtol=1e-4)
 
 
 def test_before_the_first_step_the_update_is_what_the_first_one_would_be():
     run = Run(**SMALL, lr=0.1)
-    expected = 0.1 * run.look().profile.weight_gradient / [weight.norm().item() for weight in run.weights]
+    expected = (
+        0.1 * run.look().profile.weight_gradient / [weight.norm().item() for weight in run.weights]
+    )
     np.testing.assert_allclose(run.look().update, expected)
 
 
 def test_spirals_are_two_classes_that_a_line_cannot_part():
     x, y, x_test, y_test = spirals()
-    assert x.shape == (600, 2) and x_test.shape == (200, 2) and {*y.tolist()} == {0, 1} == {*y_test.tolist()}
-    line = torch.linalg.lstsq(torch.cat([x, torch.ones(600, 1)], 1), 2 * y.float()[:, None] - 1).solution
+    assert (
+        x.shape == (600, 2)
+        and x_test.shape == (200, 2)
+        and {*y.tolist()} == {0, 1} == {*y_test.tolist()}
+    )
+    line = torch.linalg.lstsq(
+        torch.cat([x, torch.ones(600, 1)], 1), 2 * y.float()[:, None] - 1
+    ).solution
     right = ((torch.cat([x, torch.ones(600, 1)], 1) @ line > 0)[:, 0] == (y == 1)).float().mean()
     assert right < 0.7
     assert torch.equal(x, spirals().x) and not torch.equal(x, spirals(1).x)
@@ -144,7 +159,10 @@ def test_a_bad_seed_of_spirals_is_named(rejects):
     [
         ({"depth": 0}, "depth must be an integer from 1 to 200, got 0"),
         ({"width": 33}, "width must be one of 2, 4, 8, 16, 32, 64, 128, got 33"),
-        ({"lr": 0.02}, "lr must be one of 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, got 0.02"),
+        (
+            {"lr": 0.02},
+            "lr must be one of 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, got 0.02",
+        ),
         ({"data": "mnist"}, "data must be one of 'digits', 'spirals', got 'mnist'"),
         ({"seed": 0.5}, "seed must be an integer from 0 to 9223372036854775807, got 0.5"),
         ({"dept": 3}, f"setting must be one of {', '.join(map(repr, OWN))}, got 'dept'"),
@@ -156,10 +174,23 @@ def test_a_setting_that_is_not_allowed_is_named(rejects, bad, message):
 
 
 def test_the_line_makes_the_same_playground():
-    settings = {"depth": 7, "width": 16, "norm": "batch", "skip": True, "branch_scale": 0.5, "lr": 0.1, "data": "spirals", "seed": 3}
+    settings = {
+        "depth": 7,
+        "width": 16,
+        "norm": "batch",
+        "skip": True,
+        "branch_scale": 0.5,
+        "lr": 0.1,
+        "data": "spirals",
+        "seed": 3,
+    }
     made = Playground(**settings)
     again = eval(made.line)
-    assert again.state == made.state == OWN | {name: value for name, value in settings.items() if name != "seed"}
+    assert (
+        again.state
+        == made.state
+        == OWN | {name: value for name, value in settings.items() if name != "seed"}
+    )
     assert again.seed == 3 and again.png == made.png
     assert Playground().line == "Playground()"
 
@@ -182,7 +213,14 @@ def test_lr_and_batch_change_in_training_and_any_other_knob_makes_another_networ
     assert small.run.trainer.lr == torch.tensor(0.1) and small.run.trainer.batch == 32
     assert "batch is 32 from step 4 on" in small.alt and "changed on the way" in small.line
     small.step()
-    for name, value in {"depth": 4, "width": 16, "gain": 2.0, "norm": "layer", "activation": "tanh", "data": "spirals"}.items():
+    for name, value in {
+        "depth": 4,
+        "width": 16,
+        "gain": 2.0,
+        "norm": "layer",
+        "activation": "tanh",
+        "data": "spirals",
+    }.items():
         small.controls[name].value = value
         assert small.run.net is not net and small.run.step == 0
         assert f"Another {name} is another network" in small.alt
@@ -204,7 +242,10 @@ def test_reset_goes_back_to_step_0_with_the_knobs_as_they_are(small):
     small.reset()
     assert small.run.step == 0 and small.state["gain"] == 2.0 and small.png != first
     small.controls["gain"].value = 1.41
-    assert small.alt.replace("Another gain is another network: step 0. ", "") in Playground(**SMALL).alt
+    assert (
+        small.alt.replace("Another gain is another network: step 0. ", "")
+        in Playground(**SMALL).alt
+    )
 
 
 def test_kept_runs_stay_beside_the_next_ones_at_most_three(small):
@@ -212,14 +253,22 @@ def test_kept_runs_stay_beside_the_next_ones_at_most_three(small):
         small.controls["depth"].value = k + 1
         small.step(2)
         small.keep()
-    assert [seen.line for seen in small.kept] == [f"Playground(depth={k}, width=8)" for k in (3, 4, 5)]
+    assert [seen.line for seen in small.kept] == [
+        f"Playground(depth={k}, width=8)" for k in (3, 4, 5)
+    ]
     small.controls["data"].value = "spirals"
-    assert [drawing.named for drawing in small.live.drawings if drawing.named] == 5 * [("now", "1", "2", "3")]
+    assert [drawing.named for drawing in small.live.drawings if drawing.named] == 5 * [
+        ("now", "1", "2", "3")
+    ]
     assert "<th>3</th>" in small.page.value
     assert small.live.drawings[3].lines[3].get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert "depth=4" in small.code.value
     small.forget()
-    assert small.kept == [] and small.live.drawings[0].named == ("now",) and "<th>1</th>" not in small.page.value
+    assert (
+        small.kept == []
+        and small.live.drawings[0].named == ("now",)
+        and "<th>1</th>" not in small.page.value
+    )
     assert [len(line.get_xdata()) for line in small.live.drawings[3].lines] == [5, 0, 0, 0]
 
 
@@ -245,10 +294,24 @@ def test_no_legend_and_no_label_leaves_its_panel(data, kept):
     canvas.draw()
     for drawing, place in zip(made.live.drawings, made.live.places, strict=True):
         inside = drawing.ax.get_tightbbox(canvas.get_renderer())
-        assert place.x0 <= inside.x0 and inside.x1 <= place.x1 and place.y0 <= inside.y0 and inside.y1 <= place.y1
+        assert (
+            place.x0 <= inside.x0
+            and inside.x1 <= place.x1
+            and place.y0 <= inside.y0
+            and inside.y1 <= place.y1
+        )
 
 
-@pytest.mark.parametrize("settings", [{"depth": 1}, {"depth": 200, "width": 128, "gain": 4.0}, {"gain": 0.0}, {"width": 2}, {"batch": 2}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depth": 1},
+        {"depth": 200, "width": 128, "gain": 4.0},
+        {"gain": 0.0},
+        {"width": 2},
+        {"batch": 2},
+    ],
+)
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_the_ends_of_the_knobs_are_shown(settings, norm):
     made = Playground(**{"width": 8, "norm": norm, "lr": 3.0} | settings).step(3)
@@ -261,10 +324,20 @@ def test_the_ends_of_the_knobs_are_shown(settings, norm):
 
 def test_start_trains_and_pause_ends_it(small):
     small.toggle.click()
-    assert small.going and small.toggle.description == "pause" and small.clock.playing and len(threads()) == 1
+    assert (
+        small.going
+        and small.toggle.description == "pause"
+        and small.clock.playing
+        and len(threads()) == 1
+    )
     train(small, 10)
     small.toggle.click()
-    assert not small.going and small.toggle.description == "start" and not small.clock.playing and threads() == []
+    assert (
+        not small.going
+        and small.toggle.description == "start"
+        and not small.clock.playing
+        and threads() == []
+    )
     assert small.seen.step == small.run.step >= 10
     step = small.run.step
     time.sleep(0.1)
@@ -281,12 +354,21 @@ def test_training_gives_the_curve_of_its_steps(small):
 def test_a_knob_turned_in_training_trains_the_new_network(small):
     small.start()
     train(small)
-    for turn in (lambda: setattr(small.controls["depth"], "value", 5), lambda: small.preset("saved by He"), small.reset):
+    for turn in (
+        lambda: setattr(small.controls["depth"], "value", 5),
+        lambda: small.preset("saved by He"),
+        small.reset,
+    ):
         old = small.run
         turn()
         wait_until(lambda old=old: small.run is not old)
         train(small)
-        assert small.going and small.run.step >= 5 and len(threads()) == 1 and small.run.settings == small.state
+        assert (
+            small.going
+            and small.run.step >= 5
+            and len(threads()) == 1
+            and small.run.settings == small.state
+        )
     small.pause()
     assert small.run.loss == Run(**small.state).advance(small.run.step).loss
 
@@ -304,19 +386,30 @@ def test_a_knob_turned_while_a_network_is_made_is_answered_at_once(small, monkey
     monkeypatch.setattr(playground, "Run", slow)
     small.controls["depth"].value = 5
     assert asked.wait(30)
-    small.controls["lr"].value, small.controls["depth"].value = 0.1, 4  # while the one of five layers is being made
+    small.controls["lr"].value, small.controls["depth"].value = (
+        0.1,
+        4,
+    )  # while the one of five layers is being made
     pausing = threading.Thread(target=small.press)
     pausing.start()
     wait_until(lambda: small.toggle.description == "start")
     assert len(small.run.weights) == 3, "the button has answered, and no network is made yet"
     ready.set()
     pausing.join()
-    assert small.run.settings == small.state == OWN | {"depth": 4, "width": 8, "lr": 0.1} and small.run.step == 0
-    assert small.run.trainer.lr == torch.tensor(0.1) and "Another depth is another network" in small.alt
+    assert (
+        small.run.settings == small.state == OWN | {"depth": 4, "width": 8, "lr": 0.1}
+        and small.run.step == 0
+    )
+    assert (
+        small.run.trainer.lr == torch.tensor(0.1)
+        and "Another depth is another network" in small.alt
+    )
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_a_knob_that_is_turned_back_while_its_network_is_made_has_the_last_word(small, training, monkeypatch):
+def test_a_knob_that_is_turned_back_while_its_network_is_made_has_the_last_word(
+    small, training, monkeypatch
+):
     def turned_back(**settings):
         if settings["depth"] == 5:
             small.controls["depth"].value = 3
@@ -421,7 +514,12 @@ def test_a_knob_turned_after_it_diverged_makes_a_network_that_waits(small):
     small.start()
     train(small, 1000)
     small.controls["gain"].value = 1.0
-    assert not small.going and threads() == [] and small.run.step == 0 and small.toggle.description == "start"
+    assert (
+        not small.going
+        and threads() == []
+        and small.run.step == 0
+        and small.toggle.description == "start"
+    )
     small.start()
     train(small)
     assert small.run.step >= 5
@@ -440,7 +538,9 @@ def test_what_goes_wrong_in_the_thread_is_said_on_the_page(small, monkeypatch):
 
 def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
     def run_cell(cell, execution, *shown):
-        shell = SimpleNamespace(get_parent=lambda: {"metadata": {"cellId": cell}, "header": {"msg_id": execution}})
+        shell = SimpleNamespace(
+            get_parent=lambda: {"metadata": {"cellId": cell}, "header": {"msg_id": execution}}
+        )
         monkeypatch.setattr(playground, "get_ipython", lambda: shell)
         for one in shown:
             one._repr_mimebundle_()
@@ -451,7 +551,13 @@ def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
     run_cell("b", 2, elsewhere)
     assert len(threads()) == 3
     run_cell("a", 3, again)
-    assert not first.going and not second.going and elsewhere.going and again.going and len(threads()) == 2
+    assert (
+        not first.going
+        and not second.going
+        and elsewhere.going
+        and again.going
+        and len(threads()) == 2
+    )
     run_cell("b", 4, elsewhere)
     assert elsewhere.going, "the same one, shown again"
     again.close(), elsewhere.close()
@@ -465,9 +571,17 @@ def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
     [
         ("exploding", 0, "The signal grows: layer 20's spread is 1e+06 times layer 1's."),
         ("dead on arrival", 20, "it is not learning"),
-        ("dead on arrival", 0, "The gradient fades on its way back: layer 1's is 1e-05 of layer 20's."),
+        (
+            "dead on arrival",
+            0,
+            "The gradient fades on its way back: layer 1's is 1e-05 of layer 20's.",
+        ),
         ("saved by He", 20, "differ by less than a hundredfold"),
-        ("BN explodes backward", 0, "The gradient grows on its way back: layer 1's is 2e+09 times layer 100's."),
+        (
+            "BN explodes backward",
+            0,
+            "The gradient grows on its way back: layer 1's is 2e+09 times layer 100's.",
+        ),
         ("56 plain", 100, "it is not learning"),
         ("56 with skips", 20, "differ by less than a hundredfold"),
     ],

@@ -13,8 +13,14 @@ import pytest
 import helpers
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSONS = {path.stem: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
-TEXTS = {name: "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown") for name, notebook in LESSONS.items()}
+LESSONS = {
+    path.stem: nbformat.read(path, as_version=4)
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+}
+TEXTS = {
+    name: "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for name, notebook in LESSONS.items()
+}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FLOORS = {
     "arguments": 0, "datasets": 1, "networks": 1, "signals": 2, "training": 2, "figures": 3, "sliders": 4, "checks": 4,
@@ -30,7 +36,10 @@ SOURCES = [path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__i
 def references(name):
     """From each work's authors and title to where it can be found, as a lesson's list has them."""
     lines = [line[2:] for line in TEXTS[name].split("## References")[1].strip().splitlines()]
-    found = [re.fullmatch(r"(.+?, (?:arXiv:[\d.]+\d|doi:\S+?|https://\S+?|[^:]+)): [^:]+\.", line) for line in lines]
+    found = [
+        re.fullmatch(r"(.+?, (?:arXiv:[\d.]+\d|doi:\S+?|https://\S+?|[^:]+)): [^:]+\.", line)
+        for line in lines
+    ]
     assert all(found), [line for line, one in zip(lines, found) if not one]
     return [one[1] for one in found]
 
@@ -38,7 +47,9 @@ def references(name):
 @pytest.mark.parametrize("name", LESSONS)
 def test_every_work_can_be_found(name):
     for work in references(name):
-        assert re.search(r"arXiv:\d{4}\.\d{4,5}$|doi:10\.\d{4,}/\S+$|https://\S+$", work) or any(one in work for one in UNNUMBERED), work
+        assert re.search(r"arXiv:\d{4}\.\d{4,5}$|doi:10\.\d{4,}/\S+$|https://\S+$", work) or any(
+            one in work for one in UNNUMBERED
+        ), work
 
 
 def test_the_same_work_is_cited_in_the_same_words():
@@ -60,9 +71,15 @@ def test_every_link_of_a_lesson_leads_somewhere(name):
 
 
 def test_every_link_of_the_readmes_leads_somewhere():
-    for path in (ROOT / "README.md", ROOT / "data" / "README.md", ROOT / "notebooks" / "assignments" / "README.md"):
+    for path in (
+        ROOT / "README.md",
+        ROOT / "data" / "README.md",
+        ROOT / "notebooks" / "assignments" / "README.md",
+    ):
         for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
-            assert link.startswith("https://") or (path.parent / link.split("#")[0]).exists(), f"{path.name}: {link}"
+            assert link.startswith("https://") or (path.parent / link.split("#")[0]).exists(), (
+                f"{path.name}: {link}"
+            )
 
 
 def test_each_lesson_ends_with_the_question_that_the_next_one_asks():
@@ -72,20 +89,36 @@ def test_each_lesson_ends_with_the_question_that_the_next_one_asks():
         assert re.search(r"\*\*[^*]+\?\*\*", end) and f"]({following}.ipynb)" in end, name
         question = re.match(r"# \d\d · (.+)", TEXTS[following])[1]
         assert question.endswith("?"), f"{following}: a lesson's title is its question"
-    assert re.search(r"\*\*[^*]+\?\*\*", TEXTS[names[-1]].split("## References")[0].strip().split("\n\n")[-1])
+    assert re.search(
+        r"\*\*[^*]+\?\*\*", TEXTS[names[-1]].split("## References")[0].strip().split("\n\n")[-1]
+    )
 
 
 def test_the_readme_tells_each_lesson_and_its_minutes():
     for name in LESSONS:
-        [row] = [line for line in README.splitlines() if f"(notebooks/{name}.ipynb)" in line and line.startswith("|")]
-        told = sum(int(minutes) for minutes in re.findall(r"\d+", re.search(r"\*(\d+ minutes.*?)\.", TEXTS[name])[1]))
+        [row] = [
+            line
+            for line in README.splitlines()
+            if f"(notebooks/{name}.ipynb)" in line and line.startswith("|")
+        ]
+        told = sum(
+            int(minutes)
+            for minutes in re.findall(r"\d+", re.search(r"\*(\d+ minutes.*?)\.", TEXTS[name])[1])
+        )
         assert row.rstrip(" |").endswith(f"{told} min"), (row, told)
 
 
 def test_a_lesson_takes_about_as_long_as_it_says():
     """Counted, not timed on people: 180 words a minute, 22 lines of code, three minutes for each thing to move, one for a prediction."""
     for name, notebook in LESSONS.items():
-        words = len(re.sub(r"```.*?```|</?\w[^>]*>|\$\$.*?\$\$|\$[^$]+\$", " x ", TEXTS[name].split("## References")[0], flags=re.DOTALL).split())
+        words = len(
+            re.sub(
+                r"```.*?```|</?\w[^>]*>|\$\$.*?\$\$|\$[^$]+\$",
+                " x ",
+                TEXTS[name].split("## References")[0],
+                flags=re.DOTALL,
+            ).split()
+        )
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
         lines = sum(len(source.splitlines()) for source in code)
         moved = sum(bool(re.search(r"(Explorer|Playground)\(", source)) for source in code)
@@ -95,18 +128,29 @@ def test_a_lesson_takes_about_as_long_as_it_says():
 
 
 def test_the_first_lesson_explains_the_signs():
-    [table] = re.findall(r"\| sign \| meaning \| first in \|\n\|---\|---\|---\|\n((?:\|.*\|\n?)+)", TEXTS["01_deeper_made_it_worse"])
+    [table] = re.findall(
+        r"\| sign \| meaning \| first in \|\n\|---\|---\|---\|\n((?:\|.*\|\n?)+)",
+        TEXTS["01_deeper_made_it_worse"],
+    )
     rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()]
     assert len(rows) >= 12 and all(len(row) == 3 and 1 <= int(row[2][:2]) <= 9 for row in rows)
 
 
 def test_spelling():
-    files = [str(path) for path in [*SOURCES, *(ROOT / "tests").rglob("*.py"), *ROOT.rglob("README.md")] if ".venv" not in path.parts]
+    files = [
+        str(path)
+        for path in [*SOURCES, *(ROOT / "tests").rglob("*.py"), *ROOT.rglob("README.md")]
+        if ".venv" not in path.parts
+    ]
     for name, text in TEXTS.items():
-        assert "behavior" not in text and "color" not in text, f"{name}: British spelling, but for -ize"
+        assert "behavior" not in text and "color" not in text, (
+            f"{name}: British spelling, but for -ize"
+        )
     words = "\n".join(TEXTS.values())
     command = [sys.executable, "-m", "codespell_lib", "--ignore-words-list=leary,nd"]
-    found = subprocess.run([*command, "-"], input=words, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [*command, "-"], input=words, capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stdout
     found = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
@@ -121,7 +165,10 @@ def test_an_import_only_goes_down_the_floors():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level:
                 assert FLOORS[node.module] < FLOORS[path.stem], f"{path.stem} imports {node.module}"
-            assert not (isinstance(node, ast.Import) and any(one.name.startswith("helpers") for one in node.names)), path.stem
+            assert not (
+                isinstance(node, ast.Import)
+                and any(one.name.startswith("helpers") for one in node.names)
+            ), path.stem
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
@@ -134,8 +181,14 @@ def test_public_names_are_documented(path):
 
 
 def test_what_helpers_hands_on_is_used():
-    used = README + "".join(path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").rglob("*.ipynb"))
-    names = [name for name, one in vars(helpers).items() if getattr(one, "__module__", "").startswith("helpers.")]
+    used = README + "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").rglob("*.ipynb")
+    )
+    names = [
+        name
+        for name, one in vars(helpers).items()
+        if getattr(one, "__module__", "").startswith("helpers.")
+    ]
     assert len(names) > 20
     assert [name for name in names if not re.search(rf"\b{name}\b", used)] == []
 
@@ -144,7 +197,9 @@ def test_what_helpers_hands_on_is_used():
 def test_nothing_in_helpers_is_unused(path):
     """Every function, class and constant of a module is named a second time somewhere."""
     everything = "".join(one.read_text(encoding="utf-8") for one in SOURCES) + README
-    everything += "".join(one.read_text(encoding="utf-8") for one in (ROOT / "notebooks").rglob("*.ipynb"))
+    everything += "".join(
+        one.read_text(encoding="utf-8") for one in (ROOT / "notebooks").rglob("*.ipynb")
+    )
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             assert len(re.findall(rf"\b{node.name}\b", everything)) > 1, f"{path.stem}.{node.name}"

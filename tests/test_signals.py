@@ -20,7 +20,11 @@ ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear"]
 VARIANTS = {
     f"{norm} {name}": {"norm": norm, **wiring}
     for norm in ("none", "batch", "layer")
-    for name, wiring in {"plain": {}, "pre": {"skip": True}, "post": {"skip": True, "order": "post"}}.items()
+    for name, wiring in {
+        "plain": {},
+        "pre": {"skip": True},
+        "post": {"skip": True, "order": "post"},
+    }.items()
 }
 STATISTICS = ["mean", "std", "min", "max", "pre_mean", "pre_std", "stream_std"]
 
@@ -57,13 +61,18 @@ def shaken(net, seed=9):
 DEPTH, WIDTH = 100, 512
 LAYERS = np.arange(1, DEPTH + 1)
 WALK = 5 * LAYERS / (4 * WIDTH)
-HALF_NORMAL = math.sqrt(1 / (math.pi - 1))  # mean / std of relu(z): (1/√(2π)) / √(1/2 - 1/(2π)) = 0.683
+HALF_NORMAL = math.sqrt(
+    1 / (math.pi - 1)
+)  # mean / std of relu(z): (1/√(2π)) / √(1/2 - 1/(2π)) = 0.683
 
 
 @functools.cache
 def deep(seed, gain=2**0.5):
     """Profile of 16 examples, profile of one of them, the last layer's output. The network is not kept: it takes 100 MB."""
-    net, x = build(DEPTH, WIDTH, inputs=64, classes=10, gain=gain, seed=seed), same_length(normal(16, 64))
+    net, x = (
+        build(DEPTH, WIDTH, inputs=64, classes=10, gain=gain, seed=seed),
+        same_length(normal(16, 64)),
+    )
     with torch.inference_mode():
         return profile(net, x), profile(net, x[:1]), net[:-1](x)
 
@@ -73,10 +82,15 @@ def rms(seen):
     return np.sqrt(seen.mean**2 + seen.std**2)
 
 
-@pytest.mark.parametrize("gain, seed", [(1.0, 3), (1.2, 3), (1.6, 3), (1.8, 3), *[(2**0.5, seed) for seed in range(3, 11)]])
+@pytest.mark.parametrize(
+    "gain, seed",
+    [(1.0, 3), (1.2, 3), (1.6, 3), (1.8, 3), *[(2**0.5, seed) for seed in range(3, 11)]],
+)
 def test_the_std_of_layer_l_is_gain_over_root_two_to_the_power_l(gain, seed):
     seen, expected = deep(seed, gain)[0], (gain / 2**0.5) ** LAYERS
-    band = 4 * np.sqrt(WALK)  # four standard deviations: 2 at layer 100, where gains 1.0 and 1.2 are 18 apart
+    band = 4 * np.sqrt(
+        WALK
+    )  # four standard deviations: 2 at layer 100, where gains 1.0 and 1.2 are 18 apart
     assert (abs(np.log(seen.pre_std / (2**0.5 * expected)) + WALK) < band).all()
     assert (abs(np.log(rms(seen) / expected) + WALK) < band).all()
 
@@ -131,7 +145,9 @@ def test_normalized_pre_activations_have_mean_zero_and_std_one_at_every_depth():
         np.testing.assert_allclose(seen.pre_std, 1, rtol=1e-3)
 
 
-@pytest.mark.parametrize("branch_scale, growth", [(1.0, 2**0.5), (0.5, 1.25**0.5), (1 / 63**0.5, (64 / 63) ** 0.5)])
+@pytest.mark.parametrize(
+    "branch_scale, growth", [(1.0, 2**0.5), (0.5, 1.25**0.5), (1 / 63**0.5, (64 / 63) ** 0.5)]
+)
 def test_each_residual_adds_its_branchs_variance(branch_scale, growth):
     # With He's gain a branch has the variance of its input, independent of it: 1 + branch_scale² times the variance a block.
     net = build(64, 256, inputs=64, classes=10, skip=True, branch_scale=branch_scale)
@@ -167,7 +183,9 @@ def forward(layers, z, seen, stream=None):
         if isinstance(layer, Residual):
             stream = z = z + numbers(layer.scale) * forward(layer.branch, z, seen, stream=z)
         elif isinstance(layer, Linear):
-            z = z @ numbers(layer.weight) + (0 if layer.bias is None else numbers(layer.bias)[..., None, :])
+            z = z @ numbers(layer.weight) + (
+                0 if layer.bias is None else numbers(layer.bias)[..., None, :]
+            )
         elif isinstance(layer, BatchNorm | LayerNorm):
             z = normalized(layer, z)
         else:
@@ -204,7 +222,11 @@ def reference(net, x, bins=60):
 def assert_counted(counts, edges, values):
     """The counts are np.histogram's; a value on an edge, up to 1/500 of a bin, may be counted on either side of it."""
     assert counts.sum() == values.size
-    margin, values, below = (edges[-1] - edges[0]) / (len(counts) * 500), np.sort(values, axis=None), counts.cumsum()[:-1]
+    margin, values, below = (
+        (edges[-1] - edges[0]) / (len(counts) * 500),
+        np.sort(values, axis=None),
+        counts.cumsum()[:-1],
+    )
     assert (np.searchsorted(values, edges[1:-1] - margin, "left") <= below).all()
     assert (below <= np.searchsorted(values, edges[1:-1] + margin, "right")).all()
 
@@ -213,11 +235,17 @@ def assert_described(seen, rows, rtol):
     """Every number of the profile is the reference's."""
     assert seen.depth == len(rows)
     for layer, row in enumerate(rows):
-        edges = row["edges"] if row["values"].std() else row["values"].mean() + np.linspace(-0.5, 0.5, len(row["edges"]))
+        edges = (
+            row["edges"]
+            if row["values"].std()
+            else row["values"].mean() + np.linspace(-0.5, 0.5, len(row["edges"]))
+        )
         size = max(abs(row["min"]), abs(row["max"]), abs(edges).max())
         for name in STATISTICS:
             error = f"{name} of layer {layer + 1}"
-            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=rtol, atol=rtol * size, err_msg=error)
+            np.testing.assert_allclose(
+                getattr(seen, name)[layer], row[name], rtol=rtol, atol=rtol * size, err_msg=error
+            )
         np.testing.assert_allclose(seen.edges[layer], edges, rtol=rtol, atol=rtol * size)
         assert seen.dead[layer] == row["dead"]
         assert seen.saturated[layer] == pytest.approx(row["saturated"], abs=2 / row["values"].size)
@@ -256,12 +284,19 @@ def test_the_references_layers_are_not_all_alike():
     dead = [row["dead"] for row in reference(shaken(build(**SMALL, gain=2.0)), x)]
     assert any(0 < share < 1 for share in dead)
     for activation in ("tanh", "sigmoid"):
-        saturated = [row["saturated"] for row in reference(shaken(build(**SMALL, activation=activation, gain=2.0)), x)]
+        saturated = [
+            row["saturated"]
+            for row in reference(shaken(build(**SMALL, activation=activation, gain=2.0)), x)
+        ]
         assert any(0 < share < 1 for share in saturated)
 
 
-@pytest.mark.parametrize("activation, threshold", [("tanh", math.acosh(20**0.5)), ("sigmoid", 2 * math.acosh(20**0.5))])
-def test_an_output_is_saturated_where_the_slope_is_below_a_twentieth_of_the_steepest(activation, threshold):
+@pytest.mark.parametrize(
+    "activation, threshold", [("tanh", math.acosh(20**0.5)), ("sigmoid", 2 * math.acosh(20**0.5))]
+)
+def test_an_output_is_saturated_where_the_slope_is_below_a_twentieth_of_the_steepest(
+    activation, threshold
+):
     net = build(1, 1, inputs=1, classes=1, activation=activation)
     net[0].weight.data.fill_(1)
     around = threshold * torch.tensor([[-1.01], [-0.99], [0.0], [0.99], [1.01]])
@@ -272,7 +307,9 @@ def test_a_unit_is_dead_only_if_it_is_silent_on_the_whole_batch():
     net = build(1, 4, inputs=1, classes=1)
     net[0].weight.data.copy_(torch.tensor([[1.0, 0.0, 0.0, -1.0]]))
     net[0].bias.data.copy_(torch.tensor([0.0, -1.0, 0.0, 0.0]))
-    assert profile(net, torch.tensor([[-2.0], [2.0]])).dead.tolist() == [0.5], "bias -1, and exactly 0"
+    assert profile(net, torch.tensor([[-2.0], [2.0]])).dead.tolist() == [0.5], (
+        "bias -1, and exactly 0"
+    )
     assert profile(net, torch.tensor([[1.0], [2.0]])).dead.tolist() == [0.75]
 
 
@@ -301,9 +338,13 @@ def test_the_large_batchs_other_numbers_are_those_of_all_values():
     seen = profile(net, x)
     for layer, row in enumerate(reference(net, x)):
         for name in STATISTICS:
-            sampled = name.startswith(("pre_", "stream_"))  # of every k-th example: right within a few standard errors, 1 / √8192 each
+            sampled = name.startswith(
+                ("pre_", "stream_")
+            )  # of every k-th example: right within a few standard errors, 1 / √8192 each
             rtol, atol = (0.05, 0.05) if sampled else (1e-4, 1e-4)
-            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=rtol, atol=atol, err_msg=name)
+            np.testing.assert_allclose(
+                getattr(seen, name)[layer], row[name], rtol=rtol, atol=atol, err_msg=name
+            )
 
 
 # --- gradients -------------------------------------------------------------------------------------------------------------
@@ -359,14 +400,18 @@ def test_without_labels_there_is_no_gradient_and_the_rest_is_the_same(x, y):
 
 def test_gradients_of_float64_are_not_rounded_to_float32(x, y):
     net = build(**SMALL).double()
-    np.testing.assert_allclose(profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-12
+    )
 
 
 def test_gradients_of_float64_are_there_where_float32_overflows(x, y):
     net = build(**SMALL).double()
     with torch.no_grad():
         net[-1].weight *= 1e60
-    np.testing.assert_allclose(profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-6
+    )
 
 
 def test_gradients_are_measured_also_where_the_caller_has_switched_them_off(x, y):
@@ -382,11 +427,23 @@ def test_gradients_are_measured_also_where_the_caller_has_switched_them_off(x, y
 def state(net):
     """All that a network carries: values, gradients, modes, hooks."""
     values = {name: value.clone() for name, value in net.state_dict().items()}
-    gradients = {name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None}
+    gradients = {
+        name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None
+    }
     needed = [value.requires_grad for value in net.parameters()]
     kinds = [(type(module), module.training) for module in net.modules()]
-    hooks = [(name, len(value)) for module in net.modules() for name, value in vars(module).items() if "_hooks" in name]
-    return values | {f"gradient of {name}": value for name, value in gradients.items()}, needed, kinds, hooks
+    hooks = [
+        (name, len(value))
+        for module in net.modules()
+        for name, value in vars(module).items()
+        if "_hooks" in name
+    ]
+    return (
+        values | {f"gradient of {name}": value for name, value in gradients.items()},
+        needed,
+        kinds,
+        hooks,
+    )
 
 
 def assert_same_state(one, other):
@@ -477,7 +534,9 @@ def test_a_second_profile_says_the_same_and_the_first_stays_as_it_was(x, y):
 
 def fields(seen):
     """The names of the profile's arrays that are there."""
-    return [field.name for field in dataclasses.fields(seen) if getattr(seen, field.name) is not None]
+    return [
+        field.name for field in dataclasses.fields(seen) if getattr(seen, field.name) is not None
+    ]
 
 
 @pytest.mark.parametrize("stack", [(), (1,), (3,), (2, 3)])
@@ -512,7 +571,9 @@ def test_a_stack_has_the_rows_of_its_networks(activation, variant, x, y):
             if name == "counts":
                 assert abs(row - one).sum() <= 6
             else:
-                np.testing.assert_allclose(row, one, rtol=1e-6, atol=1e-12, err_msg=f"{name} of network {k}")
+                np.testing.assert_allclose(
+                    row, one, rtol=1e-6, atol=1e-12, err_msg=f"{name} of network {k}"
+                )
 
 
 def test_a_stack_with_a_batch_for_each_network_has_the_rows_of_its_networks(y):
@@ -521,12 +582,17 @@ def test_a_stack_with_a_batch_for_each_network_has_the_rows_of_its_networks(y):
     for k in range(3):
         alone = profile(build(**SMALL), x[k], y)
         for name in ("mean", "std", "pre_std", "gradient", "weight_gradient", "dead"):
-            np.testing.assert_allclose(getattr(rows, name)[:, k], getattr(alone, name), rtol=1e-4, err_msg=name)
+            np.testing.assert_allclose(
+                getattr(rows, name)[:, k], getattr(alone, name), rtol=1e-4, err_msg=name
+            )
 
 
 def test_a_network_of_torchs_own_layers_is_described_as_well(x):
     mine = shaken(build(**SMALL))
-    theirs = [nn.Linear(layer.fan_in, layer.fan_out) if isinstance(layer, Linear) else layer for layer in mine]
+    theirs = [
+        nn.Linear(layer.fan_in, layer.fan_out) if isinstance(layer, Linear) else layer
+        for layer in mine
+    ]
     for one, other in zip(mine, theirs):
         if isinstance(one, Linear):
             other.weight.data.copy_(one.weight.T)
@@ -539,13 +605,17 @@ def test_activations_that_work_in_place_are_described_as_well(x, y):
     for labels in (None, y):
         seen = profile(in_place(build(**SMALL)), x, labels)
         for name in fields(seen):
-            np.testing.assert_allclose(getattr(seen, name), getattr(expected, name), rtol=1e-6, err_msg=name)
+            np.testing.assert_allclose(
+                getattr(seen, name), getattr(expected, name), rtol=1e-6, err_msg=name
+            )
 
 
 # --- precision: every dtype, and the ends of each --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype, rtol", [("float64", 1e-12), ("float32", 2e-5), ("bfloat16", 0.05), ("float16", 0.01)])
+@pytest.mark.parametrize(
+    "dtype, rtol", [("float64", 1e-12), ("float32", 2e-5), ("bfloat16", 0.05), ("float16", 0.01)]
+)
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @quiet
 def test_every_dtype_gives_the_numbers_to_its_own_precision(dtype, rtol, norm, x, y):
@@ -554,7 +624,9 @@ def test_every_dtype_gives_the_numbers_to_its_own_precision(dtype, rtol, norm, x
     for layer, row in enumerate(reference(net, x)):
         for name in STATISTICS:
             size = abs(row["edges"]).max()
-            np.testing.assert_allclose(getattr(seen, name)[layer], row[name], rtol=0, atol=rtol * size, err_msg=name)
+            np.testing.assert_allclose(
+                getattr(seen, name)[layer], row[name], rtol=0, atol=rtol * size, err_msg=name
+            )
     gradient, weight_gradient = gradient_norms(net.double(), x.double(), y)
     np.testing.assert_allclose(seen.gradient, gradient, rtol=2 * rtol)
     np.testing.assert_allclose(seen.weight_gradient, weight_gradient, rtol=2 * rtol)
@@ -573,7 +645,10 @@ def test_the_pass_itself_is_computed_in_the_dtype(dtype):
 @quiet
 def test_float16_overflows_where_the_other_precisions_do_not(x, y):
     net = build(100, 64, inputs=8, classes=3, gain=2.5)
-    seen = {dtype: profile(net, x, y, dtype=dtype) for dtype in ("float16", "bfloat16", "float32", "float64")}
+    seen = {
+        dtype: profile(net, x, y, dtype=dtype)
+        for dtype in ("float16", "bfloat16", "float32", "float64")
+    }
     half = seen.pop("float16")
     assert half.nonfinite[0] == 0
     assert half.nonfinite[-1] == 1
@@ -596,7 +671,10 @@ def test_float16_overflows_where_the_other_precisions_do_not(x, y):
 @quiet
 def test_values_near_the_ends_of_float32_have_the_std_of_float64(activation, scale, x):
     net = build(3, 16, inputs=8, classes=3, activation=activation, gain=1.0)
-    small, large = profile(net, scale * x), profile(copy.deepcopy(net).double(), (scale * x).double())
+    small, large = (
+        profile(net, scale * x),
+        profile(copy.deepcopy(net).double(), (scale * x).double()),
+    )
     np.testing.assert_allclose(small.pre_std, large.pre_std, rtol=1e-5)
     np.testing.assert_allclose(small.std, large.std, rtol=1e-5, atol=1e-8 * abs(large.mean).max())
     for name in ("mean", "pre_mean"):
@@ -612,7 +690,9 @@ def test_values_near_the_ends_of_float64_have_the_std_of_ordinary_ones(scale, x)
     net = build(3, 16, inputs=8, classes=3).double()
     ordinary, extreme = profile(net, x.double()), profile(net, scale * x.double())
     for name in STATISTICS:
-        np.testing.assert_allclose(getattr(extreme, name), scale * getattr(ordinary, name), rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(extreme, name), scale * getattr(ordinary, name), rtol=1e-6, err_msg=name
+        )
     assert (abs(extreme.counts - ordinary.counts).sum(-1) <= 6).all()
 
 
@@ -627,7 +707,9 @@ def test_extremes_of_float64_are_not_rounded_to_float32(x):
 @quiet
 @pytest.mark.parametrize("gain", [0.05, 20.0])
 def test_a_float64_network_is_described_until_it_vanishes_or_overflows(gain, x):
-    seen = profile(build(300, 24, inputs=8, classes=3, gain=gain, activation="linear"), x, dtype="float64")
+    seen = profile(
+        build(300, 24, inputs=8, classes=3, gain=gain, activation="linear"), x, dtype="float64"
+    )
     assert (seen.pre_std[-1] == 0) if gain < 1 else (seen.nonfinite[-1] == 1)
     assert (seen.counts.sum(-1) == np.round(32 * 24 * (1 - seen.nonfinite))).all()
 
@@ -667,7 +749,10 @@ def test_a_network_of_zeros_is_described(activation, variant, x, y):
     seen = profile(build(**SMALL, activation=activation, gain=0, **variant), x, y)
     assert (seen.pre_std == 0).all()
     assert (seen.std == 0).all()
-    if (activation, variant.get("order")) != ("sigmoid", "post"):  # whose sum grows: sigmoid(0) = 0.5 is added to nothing
+    if (activation, variant.get("order")) != (
+        "sigmoid",
+        "post",
+    ):  # whose sum grows: sigmoid(0) = 0.5 is added to nothing
         assert (seen.pre_mean == 0).all()
         assert (seen.mean == (0.5 if activation == "sigmoid" else 0)).all()
         assert (seen.edges[:, [0, -1]] == [-0.5, 0.5]).all()
@@ -695,7 +780,9 @@ def test_the_smallest_networks_are_described(activation, variant, depth, width, 
 @quiet
 def test_a_batch_of_one_is_described(norm):
     net, x = shaken(build(**SMALL, norm=norm)), normal(1, 8)
-    assert_described(profile(net, x, torch.zeros(1, dtype=torch.int64)), reference(net, x), rtol=2e-5)
+    assert_described(
+        profile(net, x, torch.zeros(1, dtype=torch.int64)), reference(net, x), rtol=2e-5
+    )
 
 
 @activations
@@ -759,5 +846,7 @@ def test_values_that_are_neighbours_in_float64_are_described(value):
 
 
 def test_a_convolutional_network_is_refused():
-    with pytest.raises(ValueError, match=r"net must be fully connected, got an activation of shape \(8, 8, 8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"net must be fully connected, got an activation of shape \(8, 8, 8, 8\)"
+    ):
         profile(build_conv(8, classes=3), normal(8, 64))

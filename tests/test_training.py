@@ -41,7 +41,10 @@ def assert_same(one, other):
 
 
 def same_weights(one, other):
-    return all(torch.equal(*pair) for pair in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    return all(
+        torch.equal(*pair)
+        for pair in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 # --- one network -----------------------------------------------------------------------------------------------------------
@@ -61,7 +64,7 @@ def by_hand(net, data, lr, epochs, batch, momentum, schedule, seed):
     for epoch in range(epochs):
         order, losses = torch.randperm(len(data.x), generator=generator), []
         for step in range(steps):
-            chosen = order[step * batch:(step + 1) * batch]
+            chosen = order[step * batch : (step + 1) * batch]
             done = (epoch * steps + step) / (epochs * steps)
             rate = lr * (1 + math.cos(math.pi * done)) / 2 if schedule == "cosine" else lr
             losses.append(nn.functional.cross_entropy(net.train()(data.x[chosen]), data.y[chosen]))
@@ -89,7 +92,9 @@ def test_fit_equals_a_loop_by_hand(data, norm, schedule, momentum):
     np.testing.assert_allclose(history.loss, loss, rtol=1e-6)
     np.testing.assert_allclose(history.train_error, train_error, atol=1e-6)
     np.testing.assert_allclose(history.test_error, test_error, atol=1e-6)
-    for one, other in zip(nets[0].state_dict().values(), nets[1].state_dict().values(), strict=True):
+    for one, other in zip(
+        nets[0].state_dict().values(), nets[1].state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
@@ -106,7 +111,9 @@ def test_the_same_seed_gives_the_same_history_whatever_the_global_random_state(d
 
 
 def test_another_seed_gives_another_history(data):
-    one, other = (fit(build(**SIZES), data, lr=0.1, epochs=1, batch=100, seed=seed) for seed in (5, 6))
+    one, other = (
+        fit(build(**SIZES), data, lr=0.1, epochs=1, batch=100, seed=seed) for seed in (5, 6)
+    )
     assert one.loss != other.loss
 
 
@@ -117,9 +124,13 @@ def test_each_network_of_a_stack_ends_as_it_does_alone_to_three_decimals(data):
     gains, lrs = torch.linspace(0.5, 2.5, 8), torch.logspace(-2.5, -1, 8)
     stack = fit(build(**SIZES, gain=gains, stack=(8,)), data, lr=lrs, epochs=2, batch=100)
     for k in range(8):
-        alone = fit(build(**SIZES, gain=gains[k].item()), data, lr=lrs[k].item(), epochs=2, batch=100)
+        alone = fit(
+            build(**SIZES, gain=gains[k].item()), data, lr=lrs[k].item(), epochs=2, batch=100
+        )
         for name in "loss", "train_error", "test_error":
-            np.testing.assert_allclose(getattr(stack, name)[:, k], getattr(alone, name), rtol=0, atol=5e-4)
+            np.testing.assert_allclose(
+                getattr(stack, name)[:, k], getattr(alone, name), rtol=0, atol=5e-4
+            )
 
 
 # So few epochs that 64 trainings take seconds; by then many without batch norm have diverged and some with it have learned.
@@ -129,7 +140,9 @@ def test_the_verdicts_of_a_map_of_64_networks_are_those_of_the_64_alone(data, no
     net = {"depth": 10, "width": 32, "norm": norm}
     run = {"batch": 64, "epochs": epochs, "schedule": "constant"}
     found = sweep({"gain": gains, "lr": lrs}, data, **net, **run)
-    alone = [[fit(build(**SIZES | net, gain=gain), data, lr=lr, **run) for lr in lrs] for gain in gains]
+    alone = [
+        [fit(build(**SIZES | net, gain=gain), data, lr=lr, **run) for lr in lrs] for gain in gains
+    ]
     learned = np.array([[history.train_error[-1] < 0.1 for history in row] for row in alone])
     diverged = np.array([[history.diverged for history in row] for row in alone])
     assert (learned | diverged).any() and not (learned | diverged).all()
@@ -139,14 +152,18 @@ def test_the_verdicts_of_a_map_of_64_networks_are_those_of_the_64_alone(data, no
 
 def test_a_network_that_diverges_is_recorded_and_the_others_do_not_notice(data):
     nets = [build(**SIZES, stack=(3,), norm="batch", seed=[0, 1, 2]) for _ in range(2)]
-    wild, tame = (fit(net, data, lr=[0.1, lr, 0.2], epochs=2, batch=100) for net, lr in zip(nets, (1e38, 0.1)))
+    wild, tame = (
+        fit(net, data, lr=[0.1, lr, 0.2], epochs=2, batch=100) for net, lr in zip(nets, (1e38, 0.1))
+    )
     assert wild.diverged.tolist() == [False, True, False]
     assert not np.isfinite(wild.loss[-1, 1])
     assert wild.train_error[-1, 1] == wild.test_error[-1, 1] == 1
     assert not tame.diverged.any()
     others = [0, 2]
     for name in "loss", "train_error", "test_error":
-        np.testing.assert_array_equal(getattr(wild, name)[:, others], getattr(tame, name)[:, others])
+        np.testing.assert_array_equal(
+            getattr(wild, name)[:, others], getattr(tame, name)[:, others]
+        )
     for one, other in zip(nets[0].parameters(), nets[1].parameters()):
         assert torch.equal(one[others], other[others])
 
@@ -187,7 +204,9 @@ def test_an_interrupt_within_the_first_epoch_leaves_an_empty_history(data, stack
     history = fit(net, data, lr=0.1, epochs=5, batch=100)
     assert history.stopped
     assert history.epochs == 0
-    assert history.loss.shape == history.train_error.shape == history.test_error.shape == (0, *stack)
+    assert (
+        history.loss.shape == history.train_error.shape == history.test_error.shape == (0, *stack)
+    )
     assert history.diverged.shape == stack
     assert not history.diverged.any()
 
@@ -199,7 +218,9 @@ def test_watch_sees_one_epoch_more_each_time(data):
     assert_same(seen[-1], history)
 
 
-@pytest.mark.parametrize("progress, silenced, written", [(True, False, True), (False, False, False), (True, True, False)])
+@pytest.mark.parametrize(
+    "progress, silenced, written", [(True, False, True), (False, False, False), (True, True, False)]
+)
 def test_the_bar_of_a_run_of_over_a_second_is_written_unless_it_is_silenced(
     data, capsys, monkeypatch, progress, silenced, written
 ):
@@ -227,7 +248,9 @@ def test_fit_leaves_the_network_in_train_mode(data, training):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_predict_and_error_answer_in_eval_mode_and_leave_the_mode_and_the_averages_as_they_were(data, training):
+def test_predict_and_error_answer_in_eval_mode_and_leave_the_mode_and_the_averages_as_they_were(
+    data, training
+):
     net = build(**SIZES, norm="batch").train(training)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     scores, wrong = predict(net, data.x), error(net, data.x, data.y)
@@ -249,20 +272,26 @@ def test_a_nan_is_a_wrong_answer():
     scores = torch.tensor([[0.0, 1.0], [0.0, NAN], [NAN, 1.0], [NAN, NAN]])
     y = torch.tensor([1, 1, 1, 0])
     assert error(nn.Identity(), scores, y) == 0.75
-    assert error(nn.Identity(), torch.stack([scores, torch.zeros(4, 2)]), y).tolist() == [0.75, 0.75]
+    assert error(nn.Identity(), torch.stack([scores, torch.zeros(4, 2)]), y).tolist() == [
+        0.75,
+        0.75,
+    ]
 
 
 # --- what fit rejects ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, value, allowed", [
-    *[("lr", value, "a finite number from 0 up") for value in (-0.1, NAN, INF, "fast", None)],
-    *[("epochs", value, "an integer from 1 to 100000") for value in (0, -1, 2.5, True)],
-    *[("batch", value, "an integer from 1 to 1500") for value in (0, 1501, 64.0)],
-    *[("momentum", value, "a finite number from 0 to 1") for value in (2, -0.1, NAN)],
-    *[("schedule", value, "one of 'cosine', 'constant'") for value in ("linear", None)],
-    *[("seed", value, "an integer from 0 to 9223372036854775807") for value in (-1, 0.5, None)],
-])
+@pytest.mark.parametrize(
+    "name, value, allowed",
+    [
+        *[("lr", value, "a finite number from 0 up") for value in (-0.1, NAN, INF, "fast", None)],
+        *[("epochs", value, "an integer from 1 to 100000") for value in (0, -1, 2.5, True)],
+        *[("batch", value, "an integer from 1 to 1500") for value in (0, 1501, 64.0)],
+        *[("momentum", value, "a finite number from 0 to 1") for value in (2, -0.1, NAN)],
+        *[("schedule", value, "one of 'cosine', 'constant'") for value in ("linear", None)],
+        *[("seed", value, "an integer from 0 to 9223372036854775807") for value in (-1, 0.5, None)],
+    ],
+)
 def test_fit_names_a_bad_argument_and_trains_nothing(rejects, data, name, value, allowed):
     net = build(**SIZES, norm="batch")
     settings = {"lr": 0.1, "epochs": 1, "batch": 100} | {name: value}
@@ -272,7 +301,9 @@ def test_fit_names_a_bad_argument_and_trains_nothing(rejects, data, name, value,
 
 def test_fit_names_learning_rates_that_are_not_of_the_stacks_shape(rejects, data):
     allowed = "lr must be a number or have the stack's shape (3,), got shape (2,)"
-    rejects(lambda: fit(build(**SIZES, stack=(3,)), data, lr=[0.1, 0.2], epochs=1, batch=100), allowed)
+    rejects(
+        lambda: fit(build(**SIZES, stack=(3,)), data, lr=[0.1, 0.2], epochs=1, batch=100), allowed
+    )
 
 
 # --- a grid of networks ----------------------------------------------------------------------------------------------------
@@ -281,7 +312,13 @@ SMALL = {"depth": 2, "width": 8, "epochs": 1, "batch": 100, "lr": 0.1}
 
 
 def test_a_sweep_equals_a_loop_over_its_grid_whatever_the_order_of_its_axes(data):
-    grid = {"lr": [0.03, 0.1, 0.3], "norm": ["none", "batch"], "seed": [5, 0], "depth": [2, 1], "gain": [1.0, 2.0]}
+    grid = {
+        "lr": [0.03, 0.1, 0.3],
+        "norm": ["none", "batch"],
+        "seed": [5, 0],
+        "depth": [2, 1],
+        "gain": [1.0, 2.0],
+    }
     grid |= {"batch": [60, 80]}
     found = sweep(grid, data, width=8, epochs=1, momentum=0.5, schedule="constant")
     assert list(found.grid.items()) == list(grid.items())
@@ -291,12 +328,16 @@ def test_a_sweep_equals_a_loop_over_its_grid_whatever_the_order_of_its_axes(data
         net = build(depth, 8, inputs=64, classes=10, norm=norm, gain=gain, seed=seed)
         alone = fit(net, data, lr=lr, epochs=1, batch=batch, momentum=0.5, schedule="constant")
         for name in "loss", "train_error", "test_error":
-            assert getattr(found, name)[place] == pytest.approx(getattr(alone, name)[-1], abs=5e-3), f"{name} at {place}"
+            assert getattr(found, name)[place] == pytest.approx(
+                getattr(alone, name)[-1], abs=5e-3
+            ), f"{name} at {place}"
 
 
 def test_a_sweep_takes_arrays_and_the_activations_own_gain(data):
     run = {"width": 8, "epochs": 1, "batch": 100}
-    found = sweep({"lr": np.array([0.1, 0.2]), "gain": [None, 1.0], "depth": range(1, 3)}, data, **run)
+    found = sweep(
+        {"lr": np.array([0.1, 0.2]), "gain": [None, 1.0], "depth": range(1, 3)}, data, **run
+    )
     assert found.grid == {"lr": [0.1, 0.2], "gain": [None, 1.0], "depth": [1, 2]}
     own = sweep({"lr": [0.1, 0.2], "gain": [2**0.5, 1.0], "depth": [1, 2]}, data, **run)
     np.testing.assert_allclose(found.loss, own.loss, rtol=1e-3)
@@ -369,13 +410,22 @@ def test_workers_give_the_same_answer_bit_for_bit(data, executor):
 @pytest.mark.parametrize("name", ["frail", "cluster"])
 def test_a_worker_that_dies_once_changes_nothing(data, name, request, tmp_path):
     executor = request.getfixturevalue(name)
-    found = sweep({"activation": [Deadly(tmp_path, 1), "tanh"], "seed": [0, 1]}, data, executor=executor, **SMALL)
+    found = sweep(
+        {"activation": [Deadly(tmp_path, 1), "tanh"], "seed": [0, 1]},
+        data,
+        executor=executor,
+        **SMALL,
+    )
     assert len(list(tmp_path.iterdir())) == 1
     assert_same(found, sweep({"activation": ["relu", "tanh"], "seed": [0, 1]}, data, **SMALL))
 
 
-def test_a_part_whose_worker_dies_twice_is_marked_as_failed_and_the_others_are_right(data, frail, tmp_path):
-    found = sweep({"seed": [0, 1], "activation": [Deadly(tmp_path, 2), "tanh"]}, data, executor=frail, **SMALL)
+def test_a_part_whose_worker_dies_twice_is_marked_as_failed_and_the_others_are_right(
+    data, frail, tmp_path
+):
+    found = sweep(
+        {"seed": [0, 1], "activation": [Deadly(tmp_path, 2), "tanh"]}, data, executor=frail, **SMALL
+    )
     assert len(list(tmp_path.iterdir())) == 2
     assert found.failed.tolist() == [[True, False], [True, False]]
     alone = sweep({"seed": [0, 1]}, data, activation="tanh", **SMALL)
@@ -396,7 +446,9 @@ def test_a_bad_value_in_a_worker_is_named_to_the_caller(rejects, data, executor)
 def assert_kept(found, whole, kept):
     """`found` has the `kept` cells of `whole`, and the others are NaN, though not failed."""
     for name in "loss", "train_error", "test_error":
-        np.testing.assert_array_equal(getattr(found, name), np.where(kept, getattr(whole, name), NAN))
+        np.testing.assert_array_equal(
+            getattr(found, name), np.where(kept, getattr(whole, name), NAN)
+        )
     assert not found.failed.any()
     assert not found.diverged.any()
 
@@ -433,10 +485,15 @@ def test_an_interrupt_keeps_the_parts_that_workers_have_done(data, monkeypatch, 
 # --- what sweep rejects ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("grid, fixed, unknown", [
-    ({"deep": [1]}, {}, "deep"), ({"lr": [0.1]}, {"deep": 1}, "deep"),
-    ({"stack": [1]}, {}, "stack"), ({"lr": [0.1]}, {"watch": 1}, "watch"),
-])
+@pytest.mark.parametrize(
+    "grid, fixed, unknown",
+    [
+        ({"deep": [1]}, {}, "deep"),
+        ({"lr": [0.1]}, {"deep": 1}, "deep"),
+        ({"stack": [1]}, {}, "stack"),
+        ({"lr": [0.1]}, {"watch": 1}, "watch"),
+    ],
+)
 def test_sweep_names_an_argument_that_neither_build_nor_fit_has(data, grid, fixed, unknown):
     message = rf"^grid and fixed arguments must be one of .*'depth', .*'lr', .*, got '{unknown}'$"
     with pytest.raises(ValueError, match=message):
@@ -454,14 +511,21 @@ def test_sweep_names_an_argument_that_is_in_the_grid_and_fixed(rejects, data):
     rejects(lambda: sweep({"lr": [0.1]}, data, lr=0.1), message)
 
 
-@pytest.mark.parametrize("name, value, allowed", [
-    ("lr", -1.0, "a finite number from 0 up"), ("gain", NAN, "a finite number from 0 up"),
-    ("depth", 0, "an integer from 1 to 2000"),
-    ("norm", "bacth", "one of 'none', 'batch', 'layer'"), ("batch", 2000, "an integer from 1 to 1500"),
-])
+@pytest.mark.parametrize(
+    "name, value, allowed",
+    [
+        ("lr", -1.0, "a finite number from 0 up"),
+        ("gain", NAN, "a finite number from 0 up"),
+        ("depth", 0, "an integer from 1 to 2000"),
+        ("norm", "bacth", "one of 'none', 'batch', 'layer'"),
+        ("batch", 2000, "an integer from 1 to 1500"),
+    ],
+)
 def test_sweep_names_a_bad_value(rejects, data, name, value, allowed):
     fixed = {key: value for key, value in SMALL.items() if key != name}
-    rejects(lambda: sweep({name: [value]}, data, **fixed), f"{name} must be {allowed}, got {value!r}")
+    rejects(
+        lambda: sweep({name: [value]}, data, **fixed), f"{name} must be {allowed}, got {value!r}"
+    )
 
 
 def test_a_pool_that_was_broken_before_is_no_error(data):
@@ -500,6 +564,8 @@ def test_the_learned_scales_of_a_stack_are_each_networks_own():
     for k, lr in enumerate((0.1, 0.001)):
         alone = build(**settings, seed=k)
         fit(alone, data, lr=lr, epochs=1, batch=64)
-        own = torch.stack([layer.scale.flatten() for layer in alone if hasattr(layer, "scale")])[:, 0]
+        own = torch.stack([layer.scale.flatten() for layer in alone if hasattr(layer, "scale")])[
+            :, 0
+        ]
         torch.testing.assert_close(scales[:, k], own, rtol=1e-3, atol=1e-5)
     assert (scales[:, 0].abs() > 3 * scales[:, 1].abs()).all()

@@ -35,7 +35,9 @@ def unplain(part):
         return part
     try:
         shape, numbers = part
-        return torch.tensor(numbers, dtype=torch.double).reshape(shape) if shape else float(*numbers)
+        return (
+            torch.tensor(numbers, dtype=torch.double).reshape(shape) if shape else float(*numbers)
+        )
     except (TypeError, ValueError, RuntimeError):
         raise Mistake("what was handed in is neither a number nor a tensor") from None
 
@@ -53,7 +55,9 @@ class Restore(OverwriteCells):
             written = {cell.name for cell in source.solution_cells}
             for cell in source.source_cells:
                 if cell.name in graded and cell.name not in kept:
-                    missing = self.missing_cell_transform(cell, graded[cell.name], is_solution=cell.name in written)
+                    missing = self.missing_cell_transform(
+                        cell, graded[cell.name], is_solution=cell.name in written
+                    )
                     if nb.nbformat_minor >= 5:
                         missing.id = f"restored-{cell.name}"
                     nb.cells.append(missing)
@@ -70,7 +74,12 @@ class Run(Execute):
         except (DeadKernelError, CellTimeoutError):
             for cell in nb.cells:
                 if cell.cell_type == "code" and cell.execution_count is None:
-                    cell.outputs = [error("NotRun", "here or in an earlier cell your code ended Python itself, or could not be stopped")]
+                    cell.outputs = [
+                        error(
+                            "NotRun",
+                            "here or in an earlier cell your code ended Python itself, or could not be stopped",
+                        )
+                    ]
             return nb, resources
 
 
@@ -79,7 +88,9 @@ class Mark(NbGraderPreprocessor):
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type == "code" and is_grade(cell):
-            cell.outputs = marked(cell.outputs, resources["nbgrader"]["assignment"], cell.metadata.nbgrader.grade_id)
+            cell.outputs = marked(
+                cell.outputs, resources["nbgrader"]["assignment"], cell.metadata.nbgrader.grade_id
+            )
         return cell, resources
 
 
@@ -88,9 +99,13 @@ def marked(outputs, assignment, name):
     printed, errors, handed_in = [], [], None
     for output in outputs:
         if output.output_type == "error":
-            errors.append(error(output.ename, output.evalue))  # without the traceback, which shows what a student has not seen
+            errors.append(
+                error(output.ename, output.evalue)
+            )  # without the traceback, which shows what a student has not seen
         elif output.output_type == "stream":
-            printed.append(new_output("stream", name="stdout", text=output.text))  # a warning is no mistake
+            printed.append(
+                new_output("stream", name="stdout", text=output.text)
+            )  # a warning is no mistake
         elif HANDED_IN in output.get("data", {}):
             handed_in = output.data[HANDED_IN]
     if errors:
@@ -109,7 +124,9 @@ def verdict(assignment, name, handed_in, seed=None):
     if not isinstance(handed_in, str) or len(handed_in) > LONGEST:
         raise Mistake("nothing was handed in that can be read")
     try:
-        given = [{part: unplain(one) for part, one in parts.items()} for parts in json.loads(handed_in)]
+        given = [
+            {part: unplain(one) for part, one in parts.items()} for parts in json.loads(handed_in)
+        ]
         if not unanswered(given):
             judge(exercise, name, exercise.instances(torch.Generator().manual_seed(seed)), given)
             return

@@ -30,8 +30,21 @@ c.ClearSolutions.code_stub = {"python": "return ..."}
 # Submissions from a learning platform: STUDENT_A1.ipynb and the like, in downloaded/A1/archive.
 c.FileNameCollectorPlugin.named_regexp = r".*[/\\](?P<student_id>[^/\\]+)_(?P<file_id>A\d)"
 
-c.Autograde.sanitize_preprocessors = [ClearOutput, DeduplicateIds, OverwriteKernelspec, Restore, CheckCellMetadata]
-c.Autograde.autograde_preprocessors = [Run, Mark, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput,
+    DeduplicateIds,
+    OverwriteKernelspec,
+    Restore,
+    CheckCellMetadata,
+]
+c.Autograde.autograde_preprocessors = [
+    Run,
+    Mark,
+    LimitOutput,
+    SaveAutoGrades,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
 c.Execute.timeout = 60  # seconds a cell
 c.Execute.error_on_timeout = {
     "ename": "CellTimeoutError",

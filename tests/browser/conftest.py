@@ -53,12 +53,23 @@ def shorten(path):
         names = [node for node in nodes if isinstance(node, ast.Name)]
         made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
         made |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-        filled = {getattr(node.value, "id", None) for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)}
+        filled = {
+            getattr(node.value, "id", None)
+            for node in nodes
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+        }
         first = "set_num_threads" in cell.source
-        if first or needed & (made | filled) or "Explorer(" in cell.source or "Playground(" in cell.source:
+        if (
+            first
+            or needed & (made | filled)
+            or "Explorer(" in cell.source
+            or "Playground(" in cell.source
+        ):
             needed = (needed | {node.id for node in names if isinstance(node.ctx, ast.Load)}) - made
             kept.append(cell.id)
-    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" or cell.id in kept]
+    notebook.cells = [
+        cell for cell in notebook.cells if cell.cell_type == "markdown" or cell.id in kept
+    ]
     nbformat.write(notebook, path)
 
 
@@ -70,9 +81,15 @@ def opened(browser, course, name):
     page.set_default_timeout(30 * lab.SECOND)
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(f"error: {error}"))
-    page.on("console", lambda note: note.type == "error" and page.complaints.append(f"console: {note.text}"))
     page.on(
-        "request", lambda request: foreign(request.url, url) and page.complaints.append(f"asked for {request.url[:200]}")
+        "console",
+        lambda note: note.type == "error" and page.complaints.append(f"console: {note.text}"),
+    )
+    page.on(
+        "request",
+        lambda request: (
+            foreign(request.url, url) and page.complaints.append(f"asked for {request.url[:200]}")
+        ),
     )
     lab.open_notebook(page, url, f"notebooks/{name}")
     lab.run_all(page)

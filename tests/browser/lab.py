@@ -10,7 +10,13 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-BROWSERS = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSERS = (
+    "/usr/bin/chromium",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --no-proxy-server --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -52,11 +58,24 @@ def server(root, private):
 
     It knows no settings but those in the empty folder `private`, and asks nothing of the network.
     """
-    folders = {f"JUPYTER_{name}_DIR": str(private / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    folders = {
+        f"JUPYTER_{name}_DIR": str(private / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")
+    }
     page = private / "config" / "labconfig" / "page_config.json"
     page.parent.mkdir(parents=True)
-    page.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
+    page.write_text(
+        json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}})
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--port=0",
+    ]
     command += [f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}"]
     with open(private / "log", "wb") as log:
         environment = os.environ | folders | {"IPYTHONDIR": str(private / "ipython")}
@@ -115,7 +134,10 @@ def set_theme(page, name):
     page.get_by_role("menuitem", name="Settings", exact=True).click()
     for label in ("Theme", f"JupyterLab {name}"):
         page.locator(".lm-Menu-itemLabel").get_by_text(label, exact=True).click()
-    page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg="true" if name == "Light" else "false")
+    page.wait_for_function(
+        "light => document.body.dataset.jpThemeLight === light",
+        arg="true" if name == "Light" else "false",
+    )
 
 
 def violations(page):

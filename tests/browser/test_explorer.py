@@ -18,13 +18,20 @@ from .conftest import LESSON, NOTEBOOKS
 
 SIZE = (840, 340)
 SLIDERS = {"depth": (1, 200), "gain": (0, 4), "width": (1, 256)}
-MENUS = {"activation": ["relu", "tanh", "sigmoid", "linear"], "dtype": ["float16", "bfloat16", "float32", "float64"]}
+MENUS = {
+    "activation": ["relu", "tanh", "sigmoid", "linear"],
+    "dtype": ["float16", "bfloat16", "float32", "float64"],
+}
 
 
 def start():
     """The explorer's settings at the start, by what the lesson writes."""
     cells = json.loads((NOTEBOOKS / LESSON).read_text(encoding="utf-8"))["cells"]
-    [source] = [source for source in map("".join, (cell["source"] for cell in cells)) if source.startswith("Explorer(")]
+    [source] = [
+        source
+        for source in map("".join, (cell["source"] for cell in cells))
+        if source.startswith("Explorer(")
+    ]
     written = ast.parse(source).body[0].value.keywords
     return Explorer(**{keyword.arg: ast.literal_eval(keyword.value) for keyword in written}).state
 
@@ -55,7 +62,9 @@ def slider(page, name):
 
 
 def value_of(page, name):
-    return float(slider(page, name).get_attribute("aria-valuetext"))  # aria-valuenow is rounded to one decimal
+    return float(
+        slider(page, name).get_attribute("aria-valuetext")
+    )  # aria-valuenow is rounded to one decimal
 
 
 def menu(page, name):
@@ -73,19 +82,27 @@ def after(page, action):
     before = image(page).get_attribute("src")
     action()
     page.wait_for_function(
-        "src => { const img = document.querySelector('.explorer img'); return img.src !== src && img.complete }", arg=before
+        "src => { const img = document.querySelector('.explorer img'); return img.src !== src && img.complete }",
+        arg=before,
     )
     return image(page).get_attribute("src"), alt(page)
 
 
 def pixels(source):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))).convert("RGB"))
+    return np.asarray(
+        Image.open(
+            io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))
+        ).convert("RGB")
+    )
 
 
 def whole(page):
     """Whether the picture shown is loaded, of the right size, and not blank."""
     seen = pixels(image(page).get_attribute("src"))
-    return image(page).evaluate("img => [img.naturalWidth, img.naturalHeight]") == [*SIZE] and seen.std((0, 1)).min() > 1
+    return (
+        image(page).evaluate("img => [img.naturalWidth, img.naturalHeight]") == [*SIZE]
+        and seen.std((0, 1)).min() > 1
+    )
 
 
 # --- after "Run All Cells" ----------------------------------------------------------------------------------------------------
@@ -96,7 +113,11 @@ def test_every_cell_runs_without_an_error(lesson, course):
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell["outputs"]]
-    assert [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"] == []
+    assert [
+        output
+        for output in outputs
+        if output["output_type"] == "error" or output.get("name") == "stderr"
+    ] == []
     assert errors(lesson) == []
     assert lesson.complaints == []
 
@@ -131,7 +152,10 @@ def test_axe_finds_a_picture_without_alternative_text_and_a_slider_without_a_nam
     page.evaluate("""() => {
         document.querySelector('.explorer img').removeAttribute('alt')
         document.querySelector('.explorer [role=slider]').removeAttribute('aria-label') }""")
-    assert {line.split(":")[0] for line in lab.violations(page)} >= {"image-alt", "aria-input-field-name"}
+    assert {line.split(":")[0] for line in lab.violations(page)} >= {
+        "image-alt",
+        "aria-input-field-name",
+    }
     after(page, lambda: slider(page, "gain").press("ArrowRight"))
 
 
@@ -144,7 +168,12 @@ def test_the_keys_of_a_slider_move_the_picture(page, name):
     low, high = SLIDERS[name]
     step = 0.01 if name == "gain" else 1
     seen = []
-    for key, value in {"Home": low, "End": high, "ArrowLeft": high - step, "ArrowRight": high}.items():
+    for key, value in {
+        "Home": low,
+        "End": high,
+        "ArrowLeft": high - step,
+        "ArrowRight": high,
+    }.items():
         seen.append(after(page, lambda key=key: page.keyboard.press(key)))
         assert value_of(page, name) == pytest.approx(value)
         assert alt(page) == Explorer(**{**START, name: value}).alt
@@ -159,7 +188,9 @@ def test_the_page_does_not_grow_slower_with_every_picture(page):
     page.evaluate(count)
     for _ in range(5):
         after(page, lambda: slider(page, "gain").press("ArrowRight"))
-    assert page.evaluate("window.made") == 0, "one observer names the handles, not one more for each picture"
+    assert page.evaluate("window.made") == 0, (
+        "one observer names the handles, not one more for each picture"
+    )
 
 
 def test_the_keys_keep_the_focus_on_the_slider(page):
@@ -176,19 +207,28 @@ def test_the_mouse_drags_a_slider_and_the_picture_follows(page, name):
     page.mouse.move(x, y)
     page.mouse.down()
     first = after(page, lambda: page.mouse.move(x - 15, y, steps=3))
-    second = after(page, lambda: page.mouse.move(x - 40, y, steps=5))  # while the button is still down
+    second = after(
+        page, lambda: page.mouse.move(x - 40, y, steps=5)
+    )  # while the button is still down
     page.mouse.up()
     assert first != second
     value = value_of(page, name)
     assert value < START[name]
-    wait_for(page, Explorer(**START | {name: round(value, 2) if name == "gain" else int(value)}).alt)
+    wait_for(
+        page, Explorer(**START | {name: round(value, 2) if name == "gain" else int(value)}).alt
+    )
 
 
 @pytest.mark.parametrize("name", MENUS)
 def test_a_menu_works_by_keyboard(page, name):
     menu(page, name).focus()
     options, at = MENUS[name], MENUS[name].index(START[name])
-    for key, value in {"ArrowDown": options[at + 1], "ArrowUp": options[at], "End": options[-1], "Home": options[0]}.items():
+    for key, value in {
+        "ArrowDown": options[at + 1],
+        "ArrowUp": options[at],
+        "End": options[-1],
+        "Home": options[0],
+    }.items():
         page.keyboard.press(key)
         assert menu(page, name).input_value() == value
         wait_for(page, Explorer(**START | {name: value}).alt)
@@ -202,7 +242,9 @@ def test_tab_goes_through_the_controls_in_their_order(page):
         page.keyboard.press("Tab")
         focused = "document.activeElement.getAttribute('aria-label') || document.activeElement.labels?.[0]?.textContent"
         visited.append(page.evaluate(f"{focused} || document.activeElement.textContent"))
-    controls = [name for name in visited if name in ("gain", "width", "activation", "dtype", "reset")]
+    controls = [
+        name for name in visited if name in ("gain", "width", "activation", "dtype", "reset")
+    ]
     assert controls[:5] == ["gain", "width", "activation", "dtype", "reset"]
 
 
@@ -220,7 +262,9 @@ def test_the_reset_button_brings_back_the_start(page):
     assert (image(page).get_attribute("src"), alt(page)) == first
     for name in SLIDERS:
         assert value_of(page, name) == pytest.approx(START[name])
-    assert {name: menu(page, name).input_value() for name in MENUS} == {name: START[name] for name in MENUS}
+    assert {name: menu(page, name).input_value() for name in MENUS} == {
+        name: START[name] for name in MENUS
+    }
 
 
 def drag(page):
@@ -247,14 +291,23 @@ def test_reset_has_the_last_word_though_the_kernel_is_busy(page, moves):
         page.wait_for_timeout(200)  # until a move that was held back is sent
         page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
         wait_for(page, Explorer(**START).alt)
-        assert {name: value_of(page, name) for name in SLIDERS} == {name: pytest.approx(START[name]) for name in SLIDERS}
-        assert {name: menu(page, name).input_value() for name in MENUS} == {name: START[name] for name in MENUS}
+        assert {name: value_of(page, name) for name in SLIDERS} == {
+            name: pytest.approx(START[name]) for name in SLIDERS
+        }
+        assert {name: menu(page, name).input_value() for name in MENUS} == {
+            name: START[name] for name in MENUS
+        }
     assert page.evaluate("document.activeElement.textContent") == "reset"
 
 
 @pytest.mark.parametrize(
     "gain, dtype, words",
-    [(1.0, "float32", "falls"), (1.43, "float32", "stays near"), (2.0, "float32", "grows"), (2.5, "float16", "overflows")],
+    [
+        (1.0, "float32", "falls"),
+        (1.43, "float32", "stays near"),
+        (2.0, "float32", "grows"),
+        (2.5, "float16", "overflows"),
+    ],
 )
 def test_the_alternative_text_names_what_is_seen(page, gain, dtype, words):
     type_value(page, "gain", gain)
@@ -262,7 +315,9 @@ def test_the_alternative_text_names_what_is_seen(page, gain, dtype, words):
     page.keyboard.type(dtype)
     wait_for(page, Explorer(**START | {"gain": gain, "dtype": dtype}).alt)
     assert words in alt(page)
-    assert alt(page) in page.locator(".explorer figcaption").inner_text(), "for those who see, the sentence stands beside it"
+    assert alt(page) in page.locator(".explorer figcaption").inner_text(), (
+        "for those who see, the sentence stands beside it"
+    )
 
 
 # --- many states, by keyboard -------------------------------------------------------------------------------------------------
@@ -274,7 +329,11 @@ def type_value(page, name, value):
     if value in (low, high):
         slider(page, name).press("Home" if value == low else "End")
         return
-    readout = page.locator(".explorer .widget-hslider").filter(has=slider(page, name)).locator(".widget-readout")
+    readout = (
+        page.locator(".explorer .widget-hslider")
+        .filter(has=slider(page, name))
+        .locator(".widget-readout")
+    )
     readout.focus()
     page.keyboard.press("Control+a")
     page.keyboard.type(f"{value:g}")
@@ -283,8 +342,15 @@ def type_value(page, name, value):
 
 def random_state(chance):
     """About half of the sliders at an end."""
-    free = {"depth": chance.randint(1, 200), "gain": round(chance.uniform(0, 4), 2), "width": chance.randint(1, 256)}
-    state = {name: chance.choice(SLIDERS[name]) if chance.random() < 0.5 else value for name, value in free.items()}
+    free = {
+        "depth": chance.randint(1, 200),
+        "gain": round(chance.uniform(0, 4), 2),
+        "width": chance.randint(1, 256),
+    }
+    state = {
+        name: chance.choice(SLIDERS[name]) if chance.random() < 0.5 else value
+        for name, value in free.items()
+    }
     return state | {name: chance.choice(options) for name, options in MENUS.items()}
 
 
@@ -313,9 +379,13 @@ def test_the_exported_page_shows_the_pictures_offline(browser, tmp_path, scripts
     page = context.new_page()
     page.goto((tmp_path / "lesson.html").as_uri(), wait_until="load")
     expected = Explorer(**START).alt
-    pictures = page.locator(".jp-OutputArea img").evaluate_all("all => all.map(img => [img.naturalWidth, img.alt, img.src])")
+    pictures = page.locator(".jp-OutputArea img").evaluate_all(
+        "all => all.map(img => [img.naturalWidth, img.alt, img.src])"
+    )
     context.close()
     assert len(pictures) == 3
     for width, text, source in pictures:
         assert width > 0 and len(text) > 40 and source.startswith("data:image/png;base64,"), text
-    assert any(text == expected and width == SIZE[0] for width, text, _ in pictures), [text for _, text, _ in pictures]
+    assert any(text == expected and width == SIZE[0] for width, text, _ in pictures), [
+        text for _, text, _ in pictures
+    ]

@@ -69,7 +69,11 @@ def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_othe
     assert len(explorers) == len(EXPLORERS[lesson.name])
     for explorer, names in zip(explorers, EXPLORERS[lesson.name]):
         explorer.scroll_into_view_if_needed()
-        others = [other.locator("img").get_attribute("src") for other in explorers if other is not explorer]
+        others = [
+            other.locator("img").get_attribute("src")
+            for other in explorers
+            if other is not explorer
+        ]
         first = explorer.locator("img").get_attribute("src")
         for name in names:
             assert control(explorer, name).count() == 1, name
@@ -79,6 +83,12 @@ def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_othe
             old = control(explorer, name).element_handle()
             explorer.get_by_role("button", name="reset").click()
             wait_until(explorer, "===", first)
-            lesson.wait_for_function("old => !old.isConnected", arg=old)  # *reset* makes new controls, which may come after the picture
-        assert others == [other.locator("img").get_attribute("src") for other in explorers if other is not explorer]
+            lesson.wait_for_function(
+                "old => !old.isConnected", arg=old
+            )  # *reset* makes new controls, which may come after the picture
+        assert others == [
+            other.locator("img").get_attribute("src")
+            for other in explorers
+            if other is not explorer
+        ]
     assert lesson.complaints == []

@@ -25,7 +25,10 @@ MENUS = ("activation", "norm", "skip", "data")
 @pytest.fixture(scope="module")
 def page(browser, course):
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), course[0] / "notebooks" / "played.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=PYTHON),
+        course[0] / "notebooks" / "played.ipynb",
+    )
     with opened(browser, course, "played.ipynb") as page:
         yield page
 
@@ -58,7 +61,10 @@ def step(explorer):
 def wait_for(explorer, condition):
     """Waits until a condition in JavaScript on the `text` below the picture and the `step` in it holds."""
     found = "const text = e.querySelector('figcaption').innerText, step = +/now\\s+(\\d+)/.exec(text)[1]"
-    explorer.page.wait_for_function(f"([e, start]) => {{ {found}; return {condition} }}", arg=[explorer.element_handle(), step(explorer)])
+    explorer.page.wait_for_function(
+        f"([e, start]) => {{ {found}; return {condition} }}",
+        arg=[explorer.element_handle(), step(explorer)],
+    )
 
 
 def pause(explorer):
@@ -157,7 +163,9 @@ def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
     assert threads(page) == 1
     page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
-    page.wait_for_function("count => document.querySelectorAll('.explorer img').length === count", arg=2)
+    page.wait_for_function(
+        "count => document.querySelectorAll('.explorer img').length === count", arg=2
+    )
     wait_for(page.locator(".explorer").nth(1), "step === 0")
     assert end_of_threads(page)
     assert button(explorers(page)[1], "start").count() == 1
@@ -166,14 +174,27 @@ def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
 def turn(chance, explorer):
     """One random move of a reader."""
     if chance.random() < 0.3:
-        names = ["step", "keep this run", "reset", "forget kept runs", "exploding", "dead on arrival", "saved by batch norm", "56 plain"]
+        names = [
+            "step",
+            "keep this run",
+            "reset",
+            "forget kept runs",
+            "exploding",
+            "dead on arrival",
+            "saved by batch norm",
+            "56 plain",
+        ]
         name = chance.choice(names)
         button(explorer, name).click()
     else:
         name = chance.choice(SLIDERS + MENUS)
-        knob(explorer, name).press(chance.choice(["Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]))
+        knob(explorer, name).press(
+            chance.choice(["Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"])
+        )
     # In one go, for the button may change its name while it is looked for.
-    explorer.evaluate("e => [...e.querySelectorAll('.buttons button')].find(one => one.textContent === 'start')?.click()")
+    explorer.evaluate(
+        "e => [...e.querySelectorAll('.buttons button')].find(one => one.textContent === 'start')?.click()"
+    )
     return name
 
 

@@ -22,7 +22,10 @@ def chain_with(*, one=1.0, forward=False, added=False, off=False):
 
 
 def look_at_chain(function, slopes):
-    return named(function(list(slopes)), *(f"the derivative with respect to x[{k}]" for k in range(len(slopes) + 1)))
+    return named(
+        function(list(slopes)),
+        *(f"the derivative with respect to x[{k}]" for k in range(len(slopes) + 1)),
+    )
 
 
 def some_slopes(generator):
@@ -39,7 +42,13 @@ def look_at_factor(function, gain, slopes):
 
 
 def many_slopes(generator):
-    return [(0.5 + 2 * float(torch.rand((), generator=generator)), 1.5 * torch.rand(50, generator=generator) - 0.3) for _ in range(2)]
+    return [
+        (
+            0.5 + 2 * float(torch.rand((), generator=generator)),
+            1.5 * torch.rand(50, generator=generator) - 0.3,
+        )
+        for _ in range(2)
+    ]
 
 
 def growth_with(*, off=1, upside_down=False, root=True, mean=False):
@@ -70,7 +79,13 @@ def norms(generator):
 
 
 def backward_with(
-    *, slope=lambda z: 1 - z.tanh() ** 2, transposed=True, after=False, slope_first=False, upside_down=False, stuck=False,
+    *,
+    slope=lambda z: 1 - z.tanh() ** 2,
+    transposed=True,
+    after=False,
+    slope_first=False,
+    upside_down=False,
+    stuck=False,
 ):
     """The fourth answer, or one of its mistakes. after: the slope is taken at the next layer's z."""
 
@@ -88,7 +103,9 @@ def backward_with(
 
 
 def look_at_backward(function, g, z, weights):
-    return named(function(g, list(z), list(weights)), *(f"the gradient at z[{k}]" for k in range(len(z))))
+    return named(
+        function(g, list(z), list(weights)), *(f"the gradient at z[{k}]" for k in range(len(z)))
+    )
 
 
 def network(generator):
@@ -119,7 +136,10 @@ def weights_with(*, signal=torch.tanh, off=1, turned=False, averaged=False, from
 
 
 def look_at_weights(function, gradients, z):
-    return named(function(list(gradients), list(z)), *(f"the gradient of weight {k}" for k in range(len(z) - 1)))
+    return named(
+        function(list(gradients), list(z)),
+        *(f"the gradient of weight {k}" for k in range(len(z) - 1)),
+    )
 
 
 def pairs(generator):
@@ -134,7 +154,9 @@ EXERCISES = {
         look=look_at_chain,
         praise="Each layer multiplies what the layers after it have left.",
         mistakes={
-            "those are the products from the start: at x[k] the slopes from layer k on to the end count": chain_with(forward=True),
+            "those are the products from the start: at x[k] the slopes from layer k on to the end count": chain_with(
+                forward=True
+            ),
             "the last value changes with itself by 1": chain_with(one=0.0),
             "slopes multiply along a chain, they do not add up": chain_with(added=True, one=0.0),
             "slopes multiply along a chain; the 1 at the end is right": chain_with(added=True),
@@ -146,14 +168,24 @@ EXERCISES = {
         look=look_at_factor,
         praise="Squaring lets the few steep units win.",
         mistakes={
-            "the plain mean lets flat and steep units cancel: it is the root mean square that counts": factor_with(torch.mean),
+            "the plain mean lets flat and steep units cancel: it is the root mean square that counts": factor_with(
+                torch.mean
+            ),
             "the root is missing": factor_with(lambda slopes: slopes.square().mean()),
             "the gain is missing": lambda gain, slopes: slopes.square().mean() ** 0.5,
-            "the gain is squared: it stands outside the root": lambda gain, slopes: gain**2 * slopes.square().mean() ** 0.5,
-            "that is the length: divide by the number of units before the root": factor_with(torch.linalg.vector_norm),
+            "the gain is squared: it stands outside the root": lambda gain, slopes: (
+                gain**2 * slopes.square().mean() ** 0.5
+            ),
+            "that is the length: divide by the number of units before the root": factor_with(
+                torch.linalg.vector_norm
+            ),
             "the steepest unit does not speak for all": factor_with(torch.max),
-            "that is the standard deviation: the slopes' mean counts too": factor_with(lambda slopes: slopes.std(correction=0)),
-            "that is the mean of the absolute slopes: square, mean, root": factor_with(lambda slopes: slopes.abs().mean()),
+            "that is the standard deviation: the slopes' mean counts too": factor_with(
+                lambda slopes: slopes.std(correction=0)
+            ),
+            "that is the mean of the absolute slopes: square, mean, root": factor_with(
+                lambda slopes: slopes.abs().mean()
+            ),
         },
     ),
     "growth": Exercise(
@@ -163,10 +195,16 @@ EXERCISES = {
         praise="Above 1 it explodes on its way back, below 1 it vanishes.",
         mistakes={
             "between n layers there are n - 1 steps": growth_with(off=0),
-            "upside down: the gradient comes from the last layer and goes to the first": growth_with(upside_down=True),
+            "upside down: the gradient comes from the last layer and goes to the first": growth_with(
+                upside_down=True
+            ),
             "factors multiply: take a root, do not divide": growth_with(root=False),
-            "the mean of the single factors is larger than the factor that would do the same in equal steps": growth_with(mean=True),
-            "upside down, and between n layers there are n - 1 steps": growth_with(upside_down=True, off=0),
+            "the mean of the single factors is larger than the factor that would do the same in equal steps": growth_with(
+                mean=True
+            ),
+            "upside down, and between n layers there are n - 1 steps": growth_with(
+                upside_down=True, off=0
+            ),
         },
     ),
     "backward": Exercise(
@@ -179,12 +217,22 @@ EXERCISES = {
             "the slope is 1 - tanh(z)²: you took 1 - z²": backward_with(slope=lambda z: 1 - z**2),
             "multiply by the slope of the tanh, not by its value": backward_with(slope=torch.tanh),
             "that is the ReLU's slope": backward_with(slope=lambda z: (z > 0).float()),
-            "the slope is 1 - tanh(z)²: the square is missing": backward_with(slope=lambda z: 1 - z.tanh()),
+            "the slope is 1 - tanh(z)²: the square is missing": backward_with(
+                slope=lambda z: 1 - z.tanh()
+            ),
             "the weight has to be transposed on the way back": backward_with(transposed=False),
-            "the gradient at z[k] needs the slope at z[k], not at the next layer's": backward_with(after=True),
-            "first back through the weight, then through the tanh: forward it was the other way round": backward_with(slope_first=True),
-            "at z[0] stands what belongs to the last of z: is the list upside down?": backward_with(upside_down=True),
-            "each step starts from the gradient of the layer after it, not from the last layer's": backward_with(stuck=True),
+            "the gradient at z[k] needs the slope at z[k], not at the next layer's": backward_with(
+                after=True
+            ),
+            "first back through the weight, then through the tanh: forward it was the other way round": backward_with(
+                slope_first=True
+            ),
+            "at z[0] stands what belongs to the last of z: is the list upside down?": backward_with(
+                upside_down=True
+            ),
+            "each step starts from the gradient of the layer after it, not from the last layer's": backward_with(
+                stuck=True
+            ),
         },
     ),
     "weight_gradients": Exercise(
@@ -194,11 +242,19 @@ EXERCISES = {
         praise="What went in, transposed, times what comes back.",
         mistakes={
             "what goes into weight k is tanh(z[k]), not z[k]": weights_with(signal=lambda z: z),
-            "what goes into weight k is the tanh's value, not its slope": weights_with(signal=lambda z: 1 - z.tanh() ** 2),
-            "weight k makes z[k + 1], so its gradient needs the one at z[k + 1]": weights_with(off=0),
-            "that is its transpose: a row for each unit that goes in, a column for each that comes out": weights_with(turned=True),
+            "what goes into weight k is the tanh's value, not its slope": weights_with(
+                signal=lambda z: 1 - z.tanh() ** 2
+            ),
+            "weight k makes z[k + 1], so its gradient needs the one at z[k + 1]": weights_with(
+                off=0
+            ),
+            "that is its transpose: a row for each unit that goes in, a column for each that comes out": weights_with(
+                turned=True
+            ),
             "all examples count: sum over the batch, do not average": weights_with(averaged=True),
-            "in the order of the weights: is the list upside down?": weights_with(from_gradients=True),
+            "in the order of the weights: is the list upside down?": weights_with(
+                from_gradients=True
+            ),
         },
     ),
 }

@@ -7,7 +7,16 @@ from helpers import build, checks, digits, fit
 from helpers.checks import Exercise, Mistake
 
 DEPTH, WIDTH, BATCH, EPOCHS = 200, 32, 64, 4
-START = {"norm": "none", "skip": False, "branch_scale": 1.0, "order": "pre", "activation": "relu", "gain": 2**0.5, "lr": 0.1, "epochs": 4}
+START = {
+    "norm": "none",
+    "skip": False,
+    "branch_scale": 1.0,
+    "order": "pre",
+    "activation": "relu",
+    "gain": 2**0.5,
+    "lr": 0.1,
+    "epochs": 4,
+}
 
 
 @cache
@@ -34,7 +43,9 @@ def within_budget(chosen):
 def ran(chosen, seed):
     within_budget(chosen)
     try:
-        return trained(tuple((name, type(chosen[name]), chosen[name]) for name in sorted(chosen)), seed)  # 1 is not True
+        return trained(
+            tuple((name, type(chosen[name]), chosen[name]) for name in sorted(chosen)), seed
+        )  # 1 is not True
     except (TypeError, ValueError) as problem:
         raise Mistake(f"no network can be built or trained from that: {problem}") from None
 
@@ -42,9 +53,13 @@ def ran(chosen, seed):
 def survives(parts, seed):
     history = ran(parts["recipe"], seed)
     if history.diverged.any():
-        raise Mistake("it diverged: its loss became infinite or NaN. Is the branch small enough, the learning rate too large?")
+        raise Mistake(
+            "it diverged: its loss became infinite or NaN. Is the branch small enough, the learning rate too large?"
+        )
     if not history.loss[-1] < 0.95 * math.log(10):
-        raise Mistake(f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): does a signal reach the end?")
+        raise Mistake(
+            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): does a signal reach the end?"
+        )
 
 
 def learns(parts, seed):
@@ -58,7 +73,9 @@ def generalizes(parts, seed):
     survives(parts, seed)
     error = ran(parts["recipe"], seed).test_error[-1]
     if error > 0.15:
-        raise Mistake(f"it is wrong for {error:.0%} of the digits it has not seen, and 15 % are allowed")
+        raise Mistake(
+            f"it is wrong for {error:.0%} of the digits it has not seen, and 15 % are allowed"
+        )
 
 
 def means(chosen):
@@ -76,7 +93,9 @@ def differs(parts, seed):
     for chosen in (first, second):
         within_budget(chosen)
     if shared := means(first) & means(second):
-        raise Mistake(f"in both recipes the branch is kept small by the same means ({', '.join(sorted(shared))}): find another")
+        raise Mistake(
+            f"in both recipes the branch is kept small by the same means ({', '.join(sorted(shared))}): find another"
+        )
     learns({"recipe": second}, seed)
 
 
@@ -119,7 +138,10 @@ EXERCISES = {
         accept=generalizes,
     ),
     "another": Exercise(
-        answer=lambda: ({"skip": True, "branch_scale": 199**-0.5}, {"skip": True, "branch_scale": 0.0, "lr": 0.03}),
+        answer=lambda: (
+            {"skip": True, "branch_scale": 199**-0.5},
+            {"skip": True, "branch_scale": 0.0, "lr": 0.03},
+        ),
         instances=splits,
         mistakes={},
         praise="Two ways to keep a branch small.",
