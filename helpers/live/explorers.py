@@ -68,7 +68,7 @@ def signal(x, y, seed, **settings):
         rows, law = {"measured": seen.gradient}, rate and (rate, seen.gradient[-1] * grown[::-1])
         right = curves(title, label, "gradient", rows, law=law, backward=True)
     table = layer_table(seen, settings["activation"])
-    return Picture([left, right], table, f"{left.sentence} {right.sentence}", marks(**settings))
+    return Picture([left, right], table, marks(**settings))
 
 
 def histograms(seen):
@@ -163,21 +163,22 @@ def product(x, y, seed, factor, depth, activation):
     """The Picture of a gradient as a product, without and with "+ x", beside real networks'."""
     back = np.arange(depth, -1.0, -1)  # how many steps the gradient has come back
     titles = "Plain, x → F(x): F′ a layer", "With a skip, x → x + F(x): 1 + F′ a layer"
-    limit, panels = ("smallest float32", 2.0**-149), []
+    look = {"limit": ("smallest float32", 2.0**-149), "first": 0, **SHARE}
+    panels = []
     for skip, title in enumerate(titles):
         lawful = skip and activation in ("relu", "linear")
         law = ("√(1+F′²)", (1 + factor**2) ** (back / 2)) if lawful else None
         real = shares_of_last(x, y, seed, bool(skip), factor, depth, activation)
         rows = {"product": abs(skip + factor) ** back, "real network": real}
-        panels.append(curves(title, rows=rows, law=law, limit=limit, first=0, **SHARE))
-    plain, skips = panels
+        intro = "With a skip: " if skip else "Plain: "
+        panels.append(curves(title, rows=rows, law=law, intro=intro, **look))
     table = texts(
         ["at layer 0", "plain", "with skip"],
         ["product", factor**depth, (1 + factor) ** depth],
         ["real network", *(panel.lines[1].y[0] for panel in panels)],
         form=".2g",
     )
-    return Picture(panels, table, f"Plain: {plain.sentence} With a skip: {skips.sentence}")
+    return Picture(panels, table)
 
 
 def shares_of_last(x, y, seed, skip, factor, depth, activation):
@@ -215,17 +216,16 @@ def over_time(sizes, radii, gain, steps, matrix):
     back = np.arange(steps, -1.0, -1)  # how many steps the gradient has come back
     titles = "A new matrix in each step (depth)", "The same matrix in each step (time)"
     laws = {"gain a step": gain, "spectral radius a step": gain * radii[matrix]}
-    panels = []
+    look, panels = {"first": 0, "unit": "step", **SHARE}, []
     for title, size, (name, factor) in zip(titles, sizes[matrix], laws.items()):
-        rows, law = {"measured": gain**back * size[steps::-1]}, (name, factor**back)
-        panels.append(curves(title, rows=rows, law=law, first=0, unit="step", **SHARE))
+        rows, intro = {"measured": gain**back * size[steps::-1]}, f"{title.split(' (')[0]}: "
+        panels.append(curves(title, rows=rows, law=(name, factor**back), intro=intro, **look))
     rows = (
         ["law, a step", *laws.values()],
         ["gradient at step 0", *(p.lines[0].y[0] for p in panels)],
     )
-    said = f"A new matrix in each step: {panels[0].sentence} The same matrix: {panels[1].sentence}"
     mark = "gain", 1 / radii[matrix], f"radius 1: {1 / radii[matrix]:.2f}"
-    return Picture(panels, texts(["", "new", "same"], *rows, form=".3g"), said, [mark])
+    return Picture(panels, texts(["", "new", "same"], *rows, form=".3g"), [mark])
 
 
 def weight_matrix(kind, generator):
@@ -302,7 +302,7 @@ def averages(z, z_test, seed, mode, batches, batch, momentum):
     rows = ["running averages", mean, variance], ["all training digits", z.mean(), z.var()]
     rows += (["output", output.mean(), output.var()],)
     table = texts(["", "mean", "variance"], *rows, form=".3f")
-    return Picture([left, right], table, f"{said} {then}")
+    return Picture([left, right], table)
 
 
 def density(values):
@@ -361,7 +361,7 @@ def training_map(histories, rates, gains, norm, epoch, lr, gain):
     then = f"Train error at learning rate {lr:.2g}, gain {gain:.2g}: {then}."
     lost = epochs[np.isnan([line.y for line in lines]).any(0)]
     panels = [left, Panel("The chosen network", *axes, lines, then, lost=lost)]
-    return Picture(panels, texts(["norm", "train error"], *ends), f"{said} {then}")
+    return Picture(panels, texts(["norm", "train error"], *ends))
 
 
 class MapExplorer(Live):
@@ -425,7 +425,7 @@ def depths(record, recorded_depths, now, depth, skip=False):
     panels.append(
         Panel("The chosen depth", Axis("epoch", 1, len(epochs), whole=True), y, right, then)
     )
-    return Picture(panels, texts(["", "error, %"], *ends, form=".1f"), f"{said} {then}".strip())
+    return Picture(panels, texts(["", "error, %"], *ends, form=".1f"))
 
 
 class DepthExplorer(Live):
@@ -484,7 +484,7 @@ def surface(tables, radius, top, level):
         panels.append(Panel(name, *axes, lines, said, shades))
         rows.append([name, f"{middle:.2g}", len(low[0]), share])
     table = texts(["", "loss, middle", "minima", "below level"], *rows)
-    return Picture(panels, table, " ".join(panel.sentence for panel in panels))
+    return Picture(panels, table)
 
 
 def minima(loss):

@@ -1,4 +1,4 @@
-"""A figure as plain data, and the one function that draws it with Matplotlib. live.js draws the same.
+"""A figure as plain data, and the one function that draws it with Matplotlib; live.js does, too.
 
 Nothing here computes a network: an explorer is a function from settings to a Picture.
 """
@@ -40,7 +40,7 @@ DECADES = 2, 5, 10, 16, 24, 32, 40, 50, 100, 200, 300
 
 @dataclass
 class Axis:
-    """From low to high. whole: of whole numbers. ticks: places and their names, where not numbers."""
+    """From low to high. whole: of whole numbers. ticks: places and names, instead of numbers."""
 
     label: str
     low: float
@@ -94,7 +94,7 @@ class Panel:
     """A pair of axes and what is drawn on it. sentence: what is to be seen.
 
     lost: where × stands at the top, for values that are not finite; zero: where ▼ stands at the
-    bottom, for zeros on a logarithmic axis. limit: a line across: its name, height and the name's side.
+    bottom, for zeros on a logarithmic axis. limit: a line across, as name, height and name's side.
     """
 
     title: str
@@ -110,26 +110,31 @@ class Panel:
 
 @dataclass
 class Picture:
-    """Panels side by side, a table of texts with a row of names, sentences, and marks below sliders:
-    each the slider's name, a value and a text."""
+    """Panels side by side; a table of texts, names in its first row; marks below sliders: each the
+    slider's name, a value and a text."""
 
     panels: list
     table: list
-    sentence: str
     marks: list = field(default_factory=list)
+
+    @property
+    def sentence(self):
+        """What is to be seen, in words."""
+        return " ".join(panel.sentence for panel in self.panels).strip()
 
 
 # --- curves over the layers ---------------------------------------------------------------------
 
 
 def curves(
-    title, label, quantity, rows, *, law=None, limit=None, first=1, backward=False, unit="layer"
-):
+    title, label, quantity, rows, *, law=None, limit=None, first=1, backward=False, unit="layer",
+    intro="",
+):  # fmt: skip
     """A Panel with a line over the layers for each of `rows`, names and arrays (depth,).
 
     quantity, unit: what the sentence calls the values and the layers. first: the first layer's
     number. law: a name and predicted values. limit: a name and a number, drawn where it is near.
-    backward: the sentence begins at the last layer, where a gradient comes from.
+    backward: the sentence begins at the last layer, where a gradient comes from, after `intro`.
     """
     values = np.array([*rows.values()])
     layers = first + np.arange(values.shape[1])
@@ -145,7 +150,7 @@ def curves(
         tell(f"{name} {quantity}", row, layers, backward, unit) for name, row in zip(names, values)
     ]
     return Panel(
-        title, layer_axis(layers, unit), y, lines, " ".join(said),
+        title, layer_axis(layers, unit), y, lines, intro + " ".join(said),
         lost=layers[~finite.all(0)], zero=layers[(values == 0).any(0)], limit=limit,
     )  # fmt: skip
 
@@ -272,7 +277,7 @@ def show(fig, alt):
 
 def bundle(figure, alt, around="*"):
     """What a notebook stores of a figure: the PNG, with twice the pixels that it is shown with, and
-    HTML, because JupyterLab drops a PNG's alternative text. around: HTML, the picture in place of *."""
+    HTML, for JupyterLab drops a PNG's alternative text. around: HTML, with * for the picture."""
     png = io.BytesIO()
     with DRAWING:
         figure.savefig(png, format="png", dpi=200)

@@ -1,4 +1,4 @@
-"""The live figure in a notebook: controls, and a picture that follows them. The page's side is live.js."""
+"""The live figure in a notebook: controls, and a picture that follows them. The page has live.js."""
 
 import html
 from dataclasses import is_dataclass
@@ -118,7 +118,7 @@ class Live(anywidget.AnyWidget):
         """Computes the picture of the present settings, and sends it to the page."""
         with np.errstate(all="ignore"):  # an overflow shows in the picture, not in a warning
             self.picture = self.compute(**self.settings)
-        settled = {"settings": self.settings, "generation": self.generation}
+        settled = {"settings": self.settings, "generation": self.generation, "sentence": self.alt}
         self.shown = {**settled, **encode(self.picture)}
 
     def allowed(self, name, value):
@@ -157,7 +157,7 @@ class Live(anywidget.AnyWidget):
 
 
 def same(option, value):
-    """Whether a value is this option: 1 is 1.0, and NumPy's is Python's, but no number is a bool."""
+    """Whether a value is this option: 1 is 1.0, NumPy's are Python's, but no number is a bool."""
     bools = (bool, np.bool_)
     alike = isinstance(option, bools) == isinstance(value, bools)
     return alike and np.isscalar(value) and option == value
