@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,18 @@ from helpers.networks import BatchNorm
 from helpers.playground import Run
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+def stored(name, cell):
+    """What a cell of a lesson has printed, as it is stored; nbval compares it with a new run."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    [outputs] = [found["outputs"] for found in cells if found["id"] == cell]
+    return "".join("".join(output["text"]) for output in outputs if "text" in output)
+
+
+def numbers(text, before):
+    """The numbers that follow the word `before`, with a colon or a blank between them."""
+    return [float(found) for found in re.findall(rf"{before}[: ]\s*([-+.\de]+)", text)]
 
 
 def explored(gain, *, depth=50, width=256, dtype=None):
@@ -58,6 +71,18 @@ def test_02_a_network_of_width_10_sinks_a_thousandfold():
         / (explored(1.41, width=10).std[-1] / explored(1.41, width=10).std[0])
         < 3000
     )
+
+
+def test_02_profile_measures_what_the_lesson_measured_by_hand():
+    text = stored("02_signal_drift", "drift-12")
+    by_hand, profiled = numbers(text, "by hand"), numbers(text, "profile")
+    assert len(by_hand) == 3 and by_hand == pytest.approx(profiled, rel=0.01)
+
+
+def test_02_a_step_moves_each_layer_further_than_the_one_before_it():
+    moved = numbers(stored("02_signal_drift", "drift-37"), r"layer +\d+")
+    assert len(moved) == 4 and moved == sorted(moved)
+    assert moved[1] > 1 / 10 and moved[-1] > 1 / 3, "layers 4 and 10"
 
 
 # --- 03 -----------------------------------------------------------------------------------------------------------------------
