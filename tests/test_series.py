@@ -4,7 +4,9 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
@@ -170,6 +172,14 @@ def test_an_import_only_goes_down_the_floors():
                 isinstance(node, ast.Import)
                 and any(one.name.startswith("helpers") for one in node.names)
             ), path.stem
+
+
+def test_the_distribution_has_a_name_of_its_own():
+    """PyPI has an unrelated, newer `helpers`, which `pip install --upgrade` would put in this one's place."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["name"] != "helpers" == settings["tool"]["flit"]["module"]["name"]
+    assert metadata.version(settings["project"]["name"]) == settings["project"]["version"]
+    assert Path(helpers.__file__).parent == ROOT / "helpers"
 
 
 def test_what_helpers_hands_on_is_used():
