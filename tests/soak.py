@@ -19,6 +19,7 @@ from browser import lab
 from browser.test_playground import PYTHON, button, knob, turn
 
 PAUSE, GROWTH = 0.2, 50
+LONGEST_STEP = 60  # seconds: a step, or the making of a network, on a machine that is busy
 COUNT = """import gc
 import threading
 
@@ -108,8 +109,11 @@ def soak(minutes, seed, patient):
                 if moves % 50 == 0:
                     memory.append(count(page)[1])
             pause(page, explorer)
-            page.wait_for_timeout(1000)
             threads, last = count(page)
+            until = time.monotonic() + LONGEST_STEP
+            while threads and time.monotonic() < until:  # a pause ends the step that is under way
+                page.wait_for_timeout(500)
+                threads, last = count(page)
             memory.append(last)
             kinds = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
             wrong += page.locator(kinds).all_inner_texts()

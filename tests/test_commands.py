@@ -28,6 +28,13 @@ def script(name, *words):
     return run(sys.executable, ROOT / "tests" / name, *words, cwd=ROOT)
 
 
+def can_mount():
+    """Whether a test may mount a file system of its own here."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+
+
 def test_every_command_of_the_readme_is_known_here():
     known = "jupyter lab|jupyter nbconvert|nbstripout|pip install|pytest|voila|python -m helpers.experiments|"
     known += "python tests/(moving_picture|benchmark|soak|hard_use|reading_copy).py"
@@ -35,6 +42,7 @@ def test_every_command_of_the_readme_is_known_here():
     assert len(found) > 8 and [one for one in found if not re.match(known, one)] == []
 
 
+@pytest.mark.slow
 def test_notebooks_are_executed_by_the_readmes_line(tmp_path):
     [line] = re.findall(r"^TQDM_DISABLE=1 .*", README, re.MULTILINE)
     line = line.replace("NN_name", "03_batch_norm")
@@ -55,6 +63,7 @@ def test_notebooks_are_executed_by_the_readmes_line(tmp_path):
     assert [cell.id for cell in before.cells] == [cell.id for cell in after.cells]
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_a_row():
     assert re.search(
         r"^\| `profile`.* ms \| .* ms \| \d\.\d\d \| at most 1\.8.*\|$",
@@ -63,13 +72,12 @@ def test_the_benchmark_prints_a_row():
     )
 
 
+@pytest.mark.slow
 def test_hard_use_finds_nothing_where_a_kernel_dies():
     assert "killed: " in script("hard_use.py", "killed")
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0,
-    reason="no disk of its own may be mounted",
-)
+@pytest.mark.slow
+@pytest.mark.skipif(not can_mount(), reason="no disk of its own may be mounted")
 def test_hard_use_finds_nothing_where_a_disk_is_full():
     assert "Nothing went wrong." in script("hard_use.py", "full")

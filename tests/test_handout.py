@@ -12,6 +12,7 @@ import nbformat
 import pytest
 import reading_copy
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

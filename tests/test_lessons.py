@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,18 @@ from helpers.live.playground import Run
 from helpers.networks import BatchNorm
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+def stored(name, cell):
+    """What a cell of a lesson has printed, as it is stored; nbval compares it with a new run."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    [outputs] = [found["outputs"] for found in cells if found["id"] == cell]
+    return "".join("".join(output["text"]) for output in outputs if "text" in output)
+
+
+def numbers(text, before):
+    """The numbers that follow the word `before`, with a colon or a blank between them."""
+    return [float(found) for found in re.findall(rf"{before}[: ]\s*([-+.\de]+)", text)]
 
 
 def explored(gain, *, depth=50, width=256, dtype=None):
@@ -58,6 +71,18 @@ def test_02_a_network_of_width_10_sinks_a_thousandfold():
         / (explored(1.41, width=10).std[-1] / explored(1.41, width=10).std[0])
         < 3000
     )
+
+
+def test_02_profile_measures_what_the_lesson_measured_by_hand():
+    text = stored("02_signal_drift", "drift-12")
+    by_hand, profiled = numbers(text, "by hand"), numbers(text, "profile")
+    assert len(by_hand) == 3 and by_hand == pytest.approx(profiled, rel=0.01)
+
+
+def test_02_a_step_moves_each_layer_further_than_the_one_before_it():
+    moved = numbers(stored("02_signal_drift", "drift-37"), r"layer +\d+")
+    assert len(moved) == 4 and moved == sorted(moved)
+    assert moved[1] > 1 / 10 and moved[-1] > 1 / 3, "layers 4 and 10"
 
 
 # --- 03 -----------------------------------------------------------------------------------------------------------------------
@@ -116,6 +141,7 @@ def test_03_after_30_batches_the_averages_have_forgotten_their_start():
 # --- 04 -----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_04_with_batch_norm_at_least_eight_times_as_many_cells_of_the_map_train():
     """Two seeds of the lesson's map: learning rate x gain, 128 networks a norm."""
     grid = {
@@ -285,6 +311,7 @@ def test_05_batch_norm_makes_the_gradient_grow_by_the_theorys_factor_a_layer(act
     assert low < back(initial(activation, batch=512, seeds=5, norm="batch")) ** (1 / 49) < high
 
 
+@pytest.mark.slow
 def test_05_gradients_shatter_in_plain_networks_and_less_with_skips():
     grown, slope, autocorrelation = lesson(
         "05_vanishing_gradients", "grown", "slope", "autocorrelation"
@@ -316,6 +343,7 @@ def test_05_without_norm_no_unit_switches():
 # --- 06 -----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_06_the_real_network_keeps_to_pythagoras_and_not_to_the_product():
     for factor in 0.85, 0.1, -1.0:
         _, skips = ProductExplorer(factor=factor, depth=50).live.drawings
@@ -393,6 +421,7 @@ def test_06_a_scale_that_stays_at_0_14_makes_both_about_seven_times_as_large_at_
 # --- 07 -----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skips_is_wider():
     [_, surface] = lesson("07_going_deeper", "direction", "surface")
     surface.__globals__["data"] = data = digits(0)
@@ -406,6 +435,7 @@ def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skip
     assert np.median(surfaces["plain"]) > 3 and np.median(surfaces["skips"]) < 1.5
 
 
+@pytest.mark.slow
 def test_07_a_scale_learned_from_0_needs_a_smaller_learning_rate():
     with pytest.raises(Mistake, match="it diverged"):
         check("two_hundred", lambda: {"skip": True, "branch_scale": 0.0})
@@ -444,6 +474,7 @@ def test_08_with_independent_entries_the_panels_are_alike_at_50_steps_and_not_at
     assert 1.01 < RecurrentExplorer(matrix="random").radius["random"] < 1.03
 
 
+@pytest.mark.slow
 def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_much_for_200_steps():
     for new_or_same in over_time(gain=1, steps=200, matrix="orthogonal"):
         np.testing.assert_allclose(new_or_same, 1)
@@ -455,6 +486,7 @@ def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_mu
 # --- 09 -----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cure",
     [
@@ -484,6 +516,7 @@ def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_
     assert seen.gradient[0] < 1e-3 * seen.gradient[-1]
 
 
+@pytest.mark.slow
 def test_09_with_30_layers_a_spiral_is_lost_and_a_skip_past_a_small_branch_brings_it_back():
     spirals = {"data": "spirals", "depth": 30, "lr": 0.03}
     for seed in range(3):

@@ -196,6 +196,7 @@ def test_the_line_makes_the_same_playground():
     assert Playground().line == "Playground()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_sets_the_knobs_and_says_so(name):
     made = Playground(depth=2, width=8)
@@ -537,6 +538,7 @@ def test_what_goes_wrong_in_the_thread_is_said_on_the_page(small, monkeypatch):
     assert "Training stopped with RuntimeError: no memory is left" in small.alt and not small.going
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
     def run_cell(cell, execution, *shown):
         shell = SimpleNamespace(
@@ -567,6 +569,7 @@ def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
 # --- what it says -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, steps, words",
     [

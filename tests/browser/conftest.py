@@ -15,6 +15,14 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LESSON = "02_signal_drift.ipynb"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
+def pytest_collection_modifyitems(items):
+    """Every test in a browser is slow."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium; where there is none, the test is skipped and says so."""

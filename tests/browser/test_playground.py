@@ -68,11 +68,13 @@ def wait_for(explorer, condition):
 
 
 def pause(explorer):
-    """Pauses what trains, once all that was clicked before has been worked off."""
-    explorer.page.wait_for_timeout(1000)
-    if button(explorer, "pause").count():
-        button(explorer, "pause").click()
-    button(explorer, "start").wait_for()
+    """Pauses what trains, until nothing does: a click from before may still start a run."""
+    for _ in range(20):
+        if button(explorer, "pause").count():
+            button(explorer, "pause").click()
+        button(explorer, "start").wait_for()
+        if threads(explorer.page) == 0:
+            break
 
 
 def threads(page):
@@ -106,11 +108,10 @@ def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
     assert threads(page) == 1
     button(one, "pause").click()
     button(one, "start").wait_for()
-    page.wait_for_timeout(1000)  # the label turns at once; the last picture follows
+    assert end_of_threads(page)  # the label turns at once; the last step and picture follow
     seen = step(one)
     page.wait_for_timeout(500)
     assert step(one) == seen and other.locator("img").get_attribute("src") == still
-    assert end_of_threads(page)
     button(one, "start").click()
     button(other, "start").click()
     wait_for(other, "step > start + 20")
