@@ -59,7 +59,9 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
         self.stack = predict(net, data.x[:1]).shape[:-2]
         self.lr = per_network("lr", lr, self.stack, low=0.0).to(data.x)
-        self.optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=momentum, fused=True)
+        # torch 2.13's fused step leaves half-precision weights on a CPU as they are.
+        fused = all(one.dtype in (torch.float32, torch.float64) for one in net.parameters())
+        self.optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=momentum, fused=fused)
         self.waiting = torch.empty(0, dtype=torch.int64)  # what this epoch has still to see
         net.train()
 

@@ -117,6 +117,26 @@ def test_another_seed_gives_another_history(data):
     assert one.loss != other.loss
 
 
+def in_dtype(data, dtype):
+    """The Split with x in this dtype."""
+    return data._replace(x=data.x.to(dtype), x_test=data.x_test.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_every_weight_moves_in_every_dtype_and_the_network_learns(data, norm, dtype):
+    """A pixel that is the same in all images moves nothing where batch norm follows."""
+    net = build(**SIZES, activation="tanh", norm=norm).to(dtype)
+    before = [weight.detach().clone() for weight in net.parameters()]
+    history = fit(net, in_dtype(data, dtype), lr=0.3, epochs=2, batch=50, momentum=0.5)
+    moved = [one != other for one, other in zip(net.parameters(), before, strict=True)]
+    varied = data.x.std(0) > 0.1
+    assert moved[0][varied if norm == "batch" else ...].float().mean() > 0.97
+    assert all(one.float().mean() > 0.7 for one in moved[1:])
+    assert history.train_error[-1] < 0.1
+    assert history.loss[-1] < history.loss[0] / 2
+
+
 # --- a stack of networks ---------------------------------------------------------------------------------------------------
 
 
