@@ -129,14 +129,14 @@ def fit(
 
 
 def predict(net, x):
-    """Scores of `net` in eval mode and without a gradient; it is left in the mode that it was in."""
-    training = net.training
-    net.eval()
+    """Scores of `net` in eval mode, without a gradient. Each module's mode is left as it was."""
+    modes = [(module, module.training) for module in net.modules()]
     try:
         with torch.no_grad():
-            return net(x)
+            return net.eval()(x)
     finally:
-        net.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def error(net, x, y):

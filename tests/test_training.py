@@ -4,6 +4,7 @@ import math
 import os
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 
@@ -281,11 +282,17 @@ def test_predict_and_error_answer_in_eval_mode_and_leave_the_mode_and_the_averag
     assert wrong.item() == pytest.approx((scores.argmax(-1) != data.y).double().mean().item())
 
 
-def test_predict_leaves_the_mode_as_it_was_when_the_network_raises(data):
-    net = build(**SIZES)
-    with pytest.raises(ValueError):
-        predict(net, data.x[:, :3])
-    assert net.training
+@pytest.mark.parametrize("ask", [predict, lambda net, x: error(net, x, torch.zeros(len(x)).long())])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("features", [64, 3], ids=["answers", "raises"])
+def test_every_part_of_a_network_is_left_in_the_mode_that_it_was_in(data, ask, training, features):
+    """Batch norm with frozen averages, as in fine-tuning, stays frozen, also if the network raises."""
+    net = nn.Sequential(build(**SIZES, norm="batch"), nn.Dropout(0.0)).train(training)
+    net[0][1].train(not training)
+    modes = [module.training for module in net.modules()]
+    with nullcontext() if features == 64 else pytest.raises(ValueError):
+        ask(net, data.x[:, :features])
+    assert [module.training for module in net.modules()] == modes
 
 
 def test_a_nan_is_a_wrong_answer():
