@@ -3,6 +3,7 @@
 import math
 import numbers
 
+import numpy as np
 import torch
 
 
@@ -46,7 +47,7 @@ def choice(name, value, allowed):
 def per_network(name, value, stack, low=-math.inf):
     """`value` as a tensor of shape () or `stack`, every entry finite and at least `low`."""
     value = of_shape(name, "a number", value, stack, lambda one: number(name, one, low))
-    return value.to(torch.get_default_dtype())
+    return value.double()
 
 
 def of_shape(name, kind, value, stack, valid):
@@ -55,7 +56,9 @@ def of_shape(name, kind, value, stack, valid):
         valid(value)
     allowed = f"{name} must be {kind} or have the stack's shape {tuple(stack)}"
     try:
-        value = torch.as_tensor(value)
+        value = torch.as_tensor(
+            value if isinstance(value, torch.Tensor) else np.array(value), device="cpu"
+        )
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{allowed}, got {value!r}") from None
     if value.shape not in (torch.Size(), stack):
@@ -63,3 +66,21 @@ def of_shape(name, kind, value, stack, valid):
     for one in value.flatten().tolist():
         valid(one)
     return value
+
+
+def plain(value):
+    """The Python number in a NumPy number, or in an array or a tensor of shape (); all else as it is."""
+    scalar = getattr(value, "shape", None) == () and not getattr(value, "is_meta", False)
+    return value.item() if scalar else value
+
+
+def shown(value):
+    """`value` as one short line."""
+    value = plain(value)
+    if hasattr(value, "shape"):
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    try:
+        line = " ".join(repr(value).split())
+    except Exception:  # also of a whole number with over 4300 digits
+        line = type(value).__name__
+    return line if len(line) <= 80 else f"{line[:77]}..."
