@@ -435,7 +435,7 @@ class DepthExplorer(Sliders):
             self.show()
 
         net = build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=self.seed)
-        fit(net, digits(0), **self.fit, progress=False, watch=watch)
+        fit(net, digits(0), **self.fit, progress=False, on_epoch=watch)
 
 
 class SurfaceExplorer(Sliders):

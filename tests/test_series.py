@@ -23,7 +23,7 @@ TEXTS = {
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FLOORS = {
-    "arguments": 0, "datasets": 1, "networks": 1, "signals": 2, "training": 2, "figures": 3, "sliders": 4, "checks": 4,
+    "arguments": 0, "executors": 1, "datasets": 1, "networks": 1, "signals": 2, "training": 2, "figures": 3, "sliders": 4, "checks": 4,
     "explorer": 5, "playground": 5, "experiments": 6,
 }  # fmt: skip
 UNNUMBERED = ("diploma thesis", "Summer School")  # works that have neither an identifier nor a page
