@@ -1,19 +1,25 @@
 """Recorded runs: they say what the lessons say, can be made again, and survive an interrupt, a damage and a second run."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 
-from helpers import digits, experiments, fit, recorded
+from helpers import build, digits, experiments, fit, recorded
 from helpers.datasets import DATA, DamagedData, save
+from helpers.executors import start
 from helpers.experiments import EXPERIMENTS, RECIPES, Experiment, main, record
 
+SIZES = {"inputs": 64, "classes": 10}
 RECORDS = sorted(path.stem for path in DATA.glob("*.npz") if path.stem != "digits")
 
 
@@ -34,7 +40,7 @@ def tiny(monkeypatch):
         small | {"lr": (0.1, 0.01)},
     )
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"alone": alone, "stacked": stacked})
-    monkeypatch.setattr(experiments, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(experiments, "start", Here)
     monkeypatch.setenv("TQDM_DISABLE", "1")
     return experiments.EXPERIMENTS
 
@@ -57,7 +63,7 @@ class Here:
         pass
 
     def submit(self, function, *arguments):
-        future = experiments.futures.Future()
+        future = Future()
         if Here.left == 0:
             future.set_exception(KeyboardInterrupt())
         else:
@@ -143,6 +149,7 @@ def test_a_finer_map_says_what_lesson_04_says():
     assert trained[1] > 8 * trained[0] and trained[1] > 0.4
 
 
+@pytest.mark.slow
 def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
     """Another seed than the recorded ones; decisions are compared, not digits, which machines round differently."""
     arrays, about = recorded("depths")
@@ -199,6 +206,19 @@ def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp
             np.testing.assert_array_equal(array, recorded("alone", tmp_path)[0][name])
 
 
+def test_a_run_is_saved_by_its_worker_and_where_that_cannot_be_by_the_recorder(
+    tiny, tmp_path, monkeypatch
+):
+    """A recorder that is stopped does not wait for its workers; a worker may be on another machine."""
+    run, cell = experiments.run, {"seed": 0, "depth": 1}
+    arrays = run(tiny["alone"], cell, "cpu", tmp_path / "0.npz")
+    np.testing.assert_equal(experiments.finished(tmp_path / "0.npz"), arrays)
+    nowhere = tmp_path / "on another machine" / "0.npz"
+    monkeypatch.setattr(experiments, "run", lambda *job: run(*job[:-1], nowhere))
+    record("alone", seeds=1, out=tmp_path)
+    np.testing.assert_array_equal(recorded("alone", tmp_path)[0]["loss"][0, 0], arrays["loss"])
+
+
 def test_what_was_begun_with_other_seeds_is_not_mixed(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(Here, "left", 2)
     with pytest.raises(KeyboardInterrupt):
@@ -249,7 +269,7 @@ def test_a_new_recording_that_was_stopped_goes_on_without_again(tiny, tmp_path, 
         main(command)
 
 
-def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
+def test_save_writes_one_line_of_checksums_a_file(tmp_path):
     for value in (1, 2):
         save("a.npz", {"x": np.array(value)}, tmp_path)
         save("b.npz", {"x": np.array(value)}, tmp_path)
@@ -280,6 +300,90 @@ def test_a_bad_argument_is_named(arguments, message, tmp_path):
         record(**arguments, out=tmp_path)
 
 
+def test_what_executes_is_named_if_it_is_bad(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "start", start)
+    dask = "tcp://127.0.0.1:8786"
+    named = f"executor must be 'processes' or the address of a Dask scheduler, such as {dask}, got"
+    for settings, message in (
+        (["--executor", "threads"], f"{named} 'threads'"),
+        (
+            ["--executor", dask, "--workers", "2"],
+            "workers must be left out with a Dask scheduler, got 2",
+        ),
+        (["--workers", "0"], "workers must be an integer from 1 to 1024, got 0"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["alone", "--out", str(tmp_path), *settings])
+        assert str(stopped.value) == message
+    assert not list(tmp_path.iterdir())
+
+
+def quick(seed, depth):
+    """A network of two small experiments, which a new process can import."""
+    return build(depth, 8, seed=seed, **SIZES)
+
+
+def deadly(seed, folder):
+    """A network that ends the first worker process that builds it, and notes it in `folder`."""
+    if multiprocessing.parent_process() and not os.listdir(folder):
+        Path(folder, "died").touch()
+        os._exit(1)
+    return build(1, 8, seed=seed, **SIZES)
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of a Dask scheduler with two workers on this machine."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["processes", "address"])
+def test_processes_and_a_dask_cluster_record_the_same_and_go_on(
+    executor, tiny, tmp_path, monkeypatch, request
+):
+    """The first two runs are recorded here, the other four there."""
+    tiny["alone"] = Experiment(quick, {"depth": (1, 2)}, tiny["alone"].fit)
+    record("alone", seeds=3, out=tmp_path / "here")
+    monkeypatch.setattr(Here, "left", 2)
+    with pytest.raises(KeyboardInterrupt):
+        record("alone", seeds=3, out=tmp_path)
+    monkeypatch.setattr(experiments, "start", start)
+    chosen = executor if executor == "processes" else request.getfixturevalue(executor)
+    main(["alone", "--seeds", "3", "--out", str(tmp_path), "--executor", chosen])
+    (here, _), (there, about) = recorded("alone", tmp_path / "here"), recorded("alone", tmp_path)
+    assert about["seeds"] == [0, 1, 2] and here.keys() == there.keys()
+    for name in here.keys() - {"seconds"}:
+        np.testing.assert_array_equal(here[name], there[name])
+
+
+@pytest.mark.slow
+def test_a_run_whose_worker_dies_is_tried_once_more(tiny, tmp_path, monkeypatch):
+    """The first of two runs ends the pool's worker, and the second, which has not begun, the next one."""
+    monkeypatch.setattr(experiments, "start", start)
+    folders = tmp_path / "first", tmp_path / "second"
+    for folder in folders:
+        folder.mkdir()
+    tiny["deadly"] = Experiment(deadly, {"folder": (*map(str, folders),)}, tiny["alone"].fit)
+    command = ["deadly", "--seeds", "1", "--out", str(tmp_path), "--workers", "1"]
+    with pytest.raises(
+        SystemExit, match="^a worker died, .*second.*; what is finished is kept in "
+    ):
+        main(command)
+    assert all((folder / "died").exists() for folder in folders)
+    assert [path.name for path in (tmp_path / "deadly.part").glob("*.npz")] == ["0.npz"]
+    main(command)
+    assert recorded("deadly", tmp_path)[0]["loss"].shape == (1, 2, 2)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_told_in_one_line(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "start", start)
+    with pytest.raises(SystemExit, match="tcp://127.0.0.1:9.*; what is finished is kept in"):
+        main(["alone", "--out", str(tmp_path), "--executor", "tcp://127.0.0.1:9"])
+
+
 def test_every_recipe_builds():
     for recipe in RECIPES:
         net = experiments.recipes([0, 1], recipe, depth=4)
@@ -288,6 +392,7 @@ def test_every_recipe_builds():
     np.testing.assert_allclose((weight @ weight.T).detach(), np.eye(32), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal as a terminal does")
 def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     command = [

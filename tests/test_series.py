@@ -25,7 +25,7 @@ TEXTS = {
     for name, notebook in LESSONS.items()
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MODEL = ("arguments", "datasets", "networks", "signals", "training", "experiments")
+MODEL = ("arguments", "datasets", "networks", "signals", "executors", "training", "experiments")
 SUBPACKAGES = {"live": (), "exercises": (), "pages": ("live",)}  # which others each may import
 UNNUMBERED = ("diploma thesis", "Summer School")  # works that have neither an identifier nor a page
 SOURCES = [path for path in (ROOT / "helpers").rglob("*.py") if path.stem != "__init__"]
