@@ -456,7 +456,7 @@ class DepthExplorer(Live):
             self.show()
 
         net = build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=self.seed)
-        fit(net, digits(0), **self.fit, progress=False, watch=watch)
+        fit(net, digits(0), **self.fit, progress=False, on_epoch=watch)
 
 
 # --- loss surfaces ------------------------------------------------------------------------------
