@@ -172,11 +172,11 @@ def plain(part):
         return {str(key): plain_value(one) for key, one in part.items()}
     try:
         part = torch.as_tensor(part).detach()
-        if not part.is_complex():
-            return [list(part.shape), part.double().flatten().tolist()]
     except (TypeError, ValueError, RuntimeError):
-        pass
-    return spoken(part)
+        return spoken(part)
+    kind = "complex" if part.is_complex() else "real"
+    numbers = torch.view_as_real(part.cdouble()) if kind == "complex" else part.double()
+    return [kind, list(part.shape), numbers.flatten().tolist()]
 
 
 def plain_value(value):
@@ -196,18 +196,19 @@ def unplain(part):
         return {key: ... if one == "..." else one for key, one in part.items()}
     if isinstance(part, str):
         return part
-    shape, numbers = part
+    kind, shape, numbers = part
     numbers = torch.tensor(numbers, dtype=torch.double)
-    return numbers.reshape(shape) if shape else float(numbers)
+    if kind == "complex":
+        numbers = torch.view_as_complex(numbers.reshape(*shape, 2))
+    return numbers.reshape(shape) if shape else numbers.item()
 
 
 def spoken(value):
     """A value in a message, the same under all print options."""
-    if isinstance(value, float):
+    if isinstance(value, (float, complex)):
         return f"{value:.7g}"
     if isinstance(value, (torch.Tensor, np.ndarray)):
-        kind = "complex " if torch.is_tensor(value) and value.is_complex() else ""
-        return f"a {kind}tensor of shape {tuple(value.shape)}"
+        return f"a tensor of shape {tuple(value.shape)}"
     return repr(value)[:80]
 
 
