@@ -6,10 +6,13 @@ A mistake is known by what it computes: beside each answer stand the functions t
 import copy
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
 from IPython.display import display
 
@@ -66,6 +69,40 @@ class Exercise:
     accept: Callable | None = None
 
 
+@contextmanager
+def fixed_settings():
+    """The global settings of torch, NumPy and warnings as a new process has them, and afterwards those from before.
+
+    Instances are drawn, answers asked and compared under them: what a notebook sets changes no verdict and no mark.
+    """
+    device, dtype = torch.get_default_device(), torch.get_default_dtype()
+    precision = torch.get_float32_matmul_precision()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    with (
+        nullcontext() if device.type == "cpu" else torch.device("cpu"),  # which slows torch down
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        np.errstate(all="warn", under="ignore"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        if deterministic:  # only then: the call imports a compiler, which takes seconds
+            torch.use_deterministic_algorithms(False)
+        try:
+            yield
+        finally:
+            if torch.get_default_device().type != "cpu":  # an answer has set it
+                torch.set_default_device(None)
+            torch.set_default_dtype(dtype)
+            torch.set_float32_matmul_precision(precision)
+            if deterministic or torch.are_deterministic_algorithms_enabled():
+                torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)
+
+
 def check(name, answer, seed=0, exercises=None):
     """Says whether `answer`, a function, solves the exercise `name`; raises Mistake, with the likely reason, if not.
 
@@ -75,20 +112,22 @@ def check(name, answer, seed=0, exercises=None):
     exercises = EXERCISES if exercises is None else exercises
     exercise = exercises[choice("name", name, tuple(exercises))]
     if answer is not ... and not callable(answer):
-        raise Mistake(f"{name} must be a function, got {answer!r}")
+        raise Mistake(f"{name} must be a function, got {spoken(answer)}")
     own = getattr(answer, "__name__", "<lambda>")
     name = name if own == "<lambda>" else own
-    instances = exercise.instances(torch.Generator().manual_seed(seed))
-    given = [looked_at(exercise, name, answer, instance) for instance in instances]
-    if unanswered(given):
-        print("Your turn: replace the ... above, then run this cell again.")
-        return
-    judge(exercise, name, instances, given)
-    for message, cases in exercise.hard.items():
-        for instance in cases(torch.Generator().manual_seed(seed)):
-            right = exercise.look(exercise.answer, *instance)
-            if not same_parts(looked_at(exercise, name, answer, instance), right, tolerance=0.02):
-                raise Mistake(message)
+    with fixed_settings():
+        instances = exercise.instances(new_generator(seed))
+        given = received(asked(exercise, name, answer, instances))
+        if unanswered(given):
+            print("Your turn: replace the ... above, then run this cell again.")
+            return
+        judge(exercise, name, instances, given)
+        for message, cases in exercise.hard.items():
+            instances = cases(new_generator(seed))
+            given = received(asked(exercise, name, answer, instances))
+            for parts, instance in zip(given, instances):
+                if not same_parts(parts, exercise.look(exercise.answer, *instance), tolerance=0.02):
+                    raise Mistake(message)
     print(f"Correct. {exercise.praise}")
 
 
@@ -99,31 +138,78 @@ def hand_in(name, answer, exercises):
     instances are drawn from the seed in the environment's ASSIGNMENT_SEED. Raises Mistake as `check` does where it stops.
     """
     exercise = exercises[name]
-    instances = exercise.instances(
-        torch.Generator().manual_seed(int(os.environ.get("ASSIGNMENT_SEED", "0")))
-    )
-    given = [looked_at(exercise, name, answer, instance) for instance in instances]
-    text = json.dumps([{part: plain(one) for part, one in parts.items()} for parts in given])
+    seed = int(os.environ.get("ASSIGNMENT_SEED", "0"))
+    with fixed_settings():
+        text = asked(exercise, name, answer, exercise.instances(new_generator(seed)))
     display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
 
 
+def new_generator(seed):
+    """A generator on the CPU, whatever the default device is."""
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def asked(exercise, name, answer, instances):
+    """What `answer` gives on each instance, as a text that holds plain numbers: the same for a check and for a mark."""
+    given = [looked_at(exercise, name, answer, instance) for instance in instances]
+    return json.dumps([{part: plain(one) for part, one in parts.items()} for parts in given])
+
+
+def received(text):
+    """What `asked` has written, read again. Raises Mistake if it cannot have written that."""
+    try:
+        return [{part: unplain(one) for part, one in parts.items()} for parts in json.loads(text)]
+    except (AttributeError, TypeError, ValueError, RuntimeError, RecursionError):
+        raise Mistake("nothing was handed in that can be read") from None
+
+
 def plain(part):
-    """A part of an answer as JSON can hold it: a dict or "..." as it is, else the shape and the numbers of a tensor."""
+    """A part of an answer as JSON can hold it: "..." for the dots, a dict of plain values, a text, or the shape and the
+    numbers of a tensor."""
     if part is ...:
         return "..."
     if isinstance(part, dict):
-        return {
-            str(key): "..." if one is ... else getattr(one, "item", lambda one=one: one)()
-            for key, one in part.items()
-        }
+        return {str(key): plain_value(one) for key, one in part.items()}
     try:
         part = torch.as_tensor(part).detach()
     except (TypeError, ValueError, RuntimeError):
-        return repr(part)[:80]
-    if part.is_complex():
-        return repr(part)[:80]
-    part = part.double()
-    return [list(part.shape), part.flatten().tolist()]
+        return spoken(part)
+    kind = "complex" if part.is_complex() else "real"
+    numbers = torch.view_as_real(part.cdouble()) if kind == "complex" else part.double()
+    return [kind, list(part.shape), numbers.flatten().tolist()]
+
+
+def plain_value(value):
+    """A value of a dict: NumPy's and torch's numbers as Python's, and as a text what is neither number, bool nor text."""
+    if value is ...:
+        return "..."
+    with suppress(AttributeError, ValueError, RuntimeError):
+        value = value.item()
+    return value if isinstance(value, (bool, int, float, str)) or value is None else spoken(value)
+
+
+def unplain(part):
+    """A part of an answer from what `plain` has made of it."""
+    if part == "...":
+        return ...
+    if isinstance(part, dict):
+        return {key: ... if one == "..." else one for key, one in part.items()}
+    if isinstance(part, str):
+        return part
+    kind, shape, numbers = part
+    numbers = torch.tensor(numbers, dtype=torch.double)
+    if kind == "complex":
+        numbers = torch.view_as_complex(numbers.reshape(*shape, 2))
+    return numbers.reshape(shape) if shape else numbers.item()
+
+
+def spoken(value):
+    """A value in a message, the same under all print options."""
+    if isinstance(value, (float, complex)):
+        return f"{value:.7g}"
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return repr(value)[:80]
 
 
 def unanswered(given):
@@ -166,10 +252,14 @@ def looked_at(exercise, name, answer, instance):
     """The parts of an answer on one instance. Raises Mistake where it stops or returns nothing."""
     if answer is ...:
         return {"": ...}
+    instance = copy.deepcopy(instance)  # the answer may change it in place
+
+    def with_tensors(*arguments):
+        return as_tensors(answer(*arguments))
+
     try:
-        parts = exercise.look(
-            answer, *copy.deepcopy(instance)
-        )  # what it changes in place is its own
+        with fixed_settings():  # and these, which one instance must not change for the next
+            parts = exercise.look(with_tensors, *instance)
     except Mistake:
         raise
     except Exception as error:
@@ -177,6 +267,27 @@ def looked_at(exercise, name, answer, instance):
     if all(one is None for one in parts.values()):
         raise Mistake(f"{name} returned nothing: is a return missing?")
     return parts
+
+
+def as_tensors(returned):
+    """What an answer returned, with tensors in place of NumPy's arrays, also in a tuple, a list and the like."""
+    if isinstance(returned, np.ndarray):
+        with suppress(TypeError, ValueError):  # an array of text, say
+            return torch.as_tensor(returned)
+    elif isinstance(returned, Iterable) and not isinstance(returned, (torch.Tensor, str, dict)):
+        return [as_tensors(part) for part in returned]
+    return returned
+
+
+def gradient_through(out, x):
+    """The gradient with respect to x of a fixed sum over `out`, as autograd finds it. Raises Mistake if `out` has no graph."""
+    if not out.requires_grad:
+        raise Mistake(
+            "no gradient can flow through the output: compute all of it with torch, from x itself, "
+            "without no_grad, detach or NumPy"
+        )
+    probe = torch.linspace(-1, 2, x.numel()).view(x.shape)
+    return torch.autograd.grad((out * probe).sum(), x)[0]
 
 
 def difference(exercise, name, instances, given, wanted):
@@ -188,17 +299,18 @@ def difference(exercise, name, instances, given, wanted):
         if not same_parts(given[k], {part: wanted[k][part]}, exercise.tolerance)
     )
     found, right = given[k].get(part), wanted[k][part]
+    got = found if isinstance(found, str) else spoken(found)  # `plain` made a text of it
     if not isinstance(right, torch.Tensor) or right.dim() == 0:
         arguments = ", ".join(
             f"{one:.4g}" if isinstance(one, (int, float)) else "…" for one in instances[k]
         )
         said = part or f"{name}({arguments})"
-        return f"{said} should be {right:.4g}, got {found!r}"
+        return f"{said} should be {right:.4g}, got {got}"
     said = part or f"what {name} returns"
     if not isinstance(found, torch.Tensor) or found.shape != right.shape:
-        shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else repr(found)
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else got
         return f"{said} should be a tensor of shape {tuple(right.shape)}, got {shape}"
-    at = (found.to(torch.complex128) - right).abs().nan_to_num(torch.inf).argmax()
+    at = (found - right).abs().nan_to_num(torch.inf).argmax()
     return f"{said} is wrong: one entry should be {right.flatten()[at]:.7g}, got {found.flatten()[at]:.7g}"
 
 
@@ -226,23 +338,36 @@ def same(given, wanted, tolerance=TOLERANCE):
 def compare(prediction, measured, unit=""):
     """Sets the reader's prediction beside what was measured, both numbers; a prediction of ... or None is asked for.
 
-    The verdict is a factor, or for the unit "%" the difference in points.
+    The verdict is a factor, or for the unit "%" the difference in points. A prediction in words is repeated without one.
+    Raises ValueError if `measured` is no number, or `prediction` neither a number nor a text.
     """
+    measured = real("measured", "a number", measured)
     if prediction is ... or prediction is None:
         print(
             f"Measured: {measured:.2g}{unit}. (You did not write a prediction: it is worth a guess before you look.)"
         )
         return
+    words = isinstance(prediction, str)
+    prediction = prediction if words else real("prediction", "a number or a text", prediction)
     said = f"Your prediction: {prediction}{unit}. Measured: {measured:.2g}{unit}."
     if prediction == measured:
         said += " Right."
-    elif unit.strip() == "%" and isinstance(prediction, (int, float)):
+    elif unit.strip() == "%" and not words:
         points = abs(prediction - measured)
         said += " Close." if points < 5 else f" Off by {points:.0f} points."
-    elif isinstance(prediction, (int, float)) and prediction > 0 and measured > 0:
+    elif not words and prediction > 0 and measured > 0:
         ratio = max(prediction / measured, measured / prediction)
         said += " Close." if ratio < 1.25 else f" Off by a factor of {ratio:.2g}."
     print(said)
+
+
+def real(name, kind, value):
+    """`value` as Python's int or float, if it is a number, NumPy's and torch's included; a ValueError if not."""
+    plain = plain_value(value)
+    with suppress(TypeError, OverflowError):
+        if not isinstance(plain, (bool, str)) and float(plain) is not None:
+            return plain
+    raise ValueError(f"{name} must be {kind}, got {spoken(value)}")
 
 
 # --- 01: two layers that do nothing --------------------------------------------------------------------------------------------
@@ -264,7 +389,9 @@ def look_at_do_nothing(function, x):
     parts = named(function(x.shape[1]), "first", "second")
     if unanswered([parts]):
         return {"": ...}
-    return {"what comes out": torch.relu(x @ parts["first"]) @ parts["second"]}
+    first, second = map(torch.as_tensor, parts.values())
+    dtype = torch.promote_types(torch.promote_types(first.dtype, second.dtype), x.dtype)
+    return {"what comes out": torch.relu(x.to(dtype) @ first.to(dtype)) @ second.to(dtype)}
 
 
 # --- 03: batch norm with its running averages ---------------------------------------------------------------------------------
@@ -334,14 +461,8 @@ def look_at_batch_norm(function, x, gamma, beta, running_mean, running_var):
         if returned is ...:
             return parts
         out, mean, var = returned
-        if training and isinstance(out, torch.Tensor):
-            probe = torch.linspace(-1, 2, x.numel()).view(x.shape)
-            [gradient] = (
-                torch.autograd.grad((out * probe).sum(), x)
-                if out.requires_grad
-                else [torch.zeros_like(x)]
-            )
-            parts["the gradient with respect to x"] = gradient
+        if training and isinstance(out, torch.Tensor) and out.shape == x.shape:
+            parts["the gradient with respect to x"] = gradient_through(out, x)
         if training and isinstance(mean, torch.Tensor):
             kept = mean.requires_grad or (isinstance(var, torch.Tensor) and var.requires_grad)
             parts["the graph kept by the averages"] = torch.tensor(float(kept))
