@@ -103,7 +103,8 @@ def test_03_without_norm_the_signal_explodes_and_with_it_every_layer_has_mean_0_
     assert 3e15 < fifty(norm="none", seed=seed)[-1][0].std() < 5e16
     for z, a in fifty(seed=seed):
         assert abs(z.mean()) < 1e-4 and abs(z.std(correction=0) - 1) < 1e-3
-        assert a.mean() == pytest.approx(0.40, abs=0.015) and a.std() == pytest.approx(0.58, abs=0.02)
+        assert a.mean() == pytest.approx(0.40, abs=0.015)
+        assert a.std() == pytest.approx(0.58, abs=0.02)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -162,7 +163,7 @@ def test_03_a_forgotten_eval_costs_little_in_large_batches_and_all_in_sorted_pai
 
 
 def test_03_after_30_batches_the_averages_have_forgotten_their_start():
-    assert 0.9**30 == pytest.approx(0.04, abs=0.005) and 0.99**100 > 1 / 3
+    assert 0.035 < 0.9**30 < 0.045 and 0.99**100 > 1 / 3
 
 
 def test_03_the_unbiased_variance_is_right_on_average_and_the_biased_one_a_quarter_too_small():
