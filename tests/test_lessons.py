@@ -22,7 +22,7 @@ from helpers import (
     profile,
     sweep,
 )
-from helpers.checks import Mistake
+from helpers.checks import Mistake, layer_norm_with
 from helpers.live.playground import Run
 from helpers.networks import BatchNorm
 
@@ -160,6 +160,13 @@ def test_03_a_forgotten_eval_costs_little_in_large_batches_and_all_in_sorted_pai
     asked = copy.deepcopy(net).train()
     assert 8 < accuracy(asked, by_class, 2) < 13, "guessing"
     assert 72 < accuracy(asked.eval(), shuffled, 32) < 88, "its running averages have moved"
+
+
+def test_03_torchs_layer_norm_solves_the_first_exercise_and_a_missing_eps_is_named(capsys):
+    check("layer_norm", torch.nn.LayerNorm(4))
+    assert "Correct" in capsys.readouterr().out
+    with pytest.raises(Mistake, match="eps = 1e-5 alone is left"):
+        check("layer_norm", layer_norm_with(eps=0.0))
 
 
 def test_03_after_30_batches_the_averages_have_forgotten_their_start():
