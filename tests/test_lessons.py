@@ -260,7 +260,7 @@ def test_05_the_drawn_product_is_autograds_and_a_finite_differences(factor, dept
     [gradient] = torch.autograd.grad(chain(x), x)
     difference = (chain(1 + 1e-6) - chain(1 - 1e-6)) / 2e-6
     explorer = ProductExplorer(factor=factor, depth=depth)
-    drawn = explorer.live.drawings[skip].lines[0].get_ydata()[0]
+    drawn = explorer.panels[skip].lines[0].y[0]
     assert (
         drawn
         == pytest.approx(abs(gradient.item()), rel=1e-9)
@@ -269,8 +269,8 @@ def test_05_the_drawn_product_is_autograds_and_a_finite_differences(factor, dept
 
 
 def test_05_the_articles_curve_ends_at_0_007_and_the_real_plain_network_keeps_to_it():
-    plain, _ = ProductExplorer(factor=0.85, depth=30).live.drawings
-    toy, real = (line.get_ydata() for line in plain.lines)
+    plain, _ = ProductExplorer(factor=0.85, depth=30).panels
+    toy, real = (line.y for line in plain.lines)
     assert 0.006 < toy[0] < 0.008 and toy[-1] == 1.0 and len(toy) == 31
     assert np.abs(np.log(real / toy)).max() < np.log(1.5)
 
@@ -286,10 +286,7 @@ def test_05_0_1_fifty_times_is_zero_in_float32_and_the_line_crosses_its_smallest
 
 def test_05_at_factor_1_tanh_falls_behind_the_product_and_sigmoid_far_behind():
     ends = {
-        name: ProductExplorer(factor=1, depth=50, activation=name)
-        .live.drawings[0]
-        .lines[1]
-        .get_ydata()[0]
+        name: ProductExplorer(factor=1, depth=50, activation=name).panels[0].lines[1].y[0]
         for name in ("tanh", "sigmoid")
     }
     assert ends["sigmoid"] < 1e-6 < ends["tanh"] < 0.5
@@ -297,9 +294,7 @@ def test_05_at_factor_1_tanh_falls_behind_the_product_and_sigmoid_far_behind():
 
 def test_05_the_real_relu_network_keeps_to_the_product_to_a_factor_of_two_or_so():
     for seed in range(4):
-        toy, real = (
-            line.get_ydata() for line in ProductExplorer(depth=50, seed=seed).live.drawings[0].lines
-        )
+        toy, real = (line.y for line in ProductExplorer(depth=50, seed=seed).panels[0].lines)
         assert 0.3 < real[0] / toy[0] < 2
 
 
@@ -390,18 +385,18 @@ def test_05_without_norm_no_unit_switches():
 @pytest.mark.slow
 def test_06_the_real_network_keeps_to_pythagoras_and_not_to_the_product():
     for factor in 0.85, 0.1, -1.0:
-        _, skips = ProductExplorer(factor=factor, depth=50).live.drawings
-        real = skips.lines[1].get_ydata()
+        _, skips = ProductExplorer(factor=factor, depth=50).panels
+        real = skips.lines[1].y
         assert np.abs(np.log(real / (1 + factor**2) ** (np.arange(50, -1, -1) / 2))).max() < np.log(
             4
         )  # of 3e7
 
 
 def test_06_the_products_right_panel_is_level_only_at_factor_0():
-    plain, skips = ProductExplorer(factor=0, depth=30).live.drawings
-    assert (skips.lines[0].get_ydata() == 1).all() and (plain.lines[0].get_ydata()[:-1] == 0).all()
-    _, skips = ProductExplorer(factor=-1, depth=30).live.drawings
-    assert (skips.lines[0].get_ydata()[:-1] == 0).all()
+    plain, skips = ProductExplorer(factor=0, depth=30).panels
+    assert (skips.lines[0].y == 1).all() and (plain.lines[0].y[:-1] == 0).all()
+    _, skips = ProductExplorer(factor=-1, depth=30).panels
+    assert (skips.lines[0].y[:-1] == 0).all()
 
 
 def test_06_without_norm_variance_doubles_and_the_gradient_grows_by_root_2_a_block():
@@ -475,7 +470,7 @@ def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skip
         assert fit(net, data, lr=0.03, epochs=20, batch=64, progress=False).train_error[-1] < 0.01
         surfaces[name] = surface(net)
     assert all(one.argmin() == 112 and one.min() < 0.1 for one in surfaces.values())
-    assert [drawing.minima for drawing in SurfaceExplorer(surfaces).live.drawings] == [1, 1]
+    assert [row[2] for row in SurfaceExplorer(surfaces).picture.table[1:]] == ["1", "1"]
     assert np.median(surfaces["plain"]) > 3 and np.median(surfaces["skips"]) < 1.5
 
 
@@ -492,19 +487,19 @@ def test_07_a_scale_learned_from_0_needs_a_smaller_learning_rate():
 
 def over_time(**settings):
     """The gradients that the explorer of lesson 08 shows: with a new matrix in each step, and with the same."""
-    return [drawing.lines[0].get_ydata() for drawing in RecurrentExplorer(**settings).live.drawings]
+    return [drawing.lines[0].y for drawing in RecurrentExplorer(**settings).panels]
 
 
 def test_08_between_half_and_one_the_symmetric_matrix_explodes_where_new_ones_vanish():
     explorer = RecurrentExplorer(matrix="symmetric")
-    [(name, mark, text)] = explorer.marks(**explorer.state)
+    [(name, mark, text)] = explorer.picture.marks
     assert (name, text) == ("gain", "radius 1: 0.53") and round(mark, 2) == 0.53
     for gain in 0.6, 0.9:
         new, same = over_time(gain=gain, steps=200, matrix="symmetric")
         assert new[0] < 1e-6 and same[0] > 1e6
     new, same = over_time(gain=0.45, steps=200, matrix="symmetric")
     assert new[0] < 1e-6 and same[0] < 1e-6
-    assert 1.7 < explorer.radius["symmetric"] < 2
+    assert 1.7 < 1 / mark < 2
 
 
 def test_08_with_independent_entries_the_panels_are_alike_at_50_steps_and_not_at_200():
@@ -513,9 +508,10 @@ def test_08_with_independent_entries_the_panels_are_alike_at_50_steps_and_not_at
     new, same = over_time(gain=1, steps=200, matrix="random")
     assert 50 < same[0] / new[0] < 200
     explorer = RecurrentExplorer(gain=1, steps=200, matrix="random", seed=4)
-    new, same = (drawing.lines[0].get_ydata() for drawing in explorer.live.drawings)
+    new, same = (drawing.lines[0].y for drawing in explorer.panels)
     assert same[0] / new[0] > 1e6, "other draws are less tame"
-    assert 1.01 < RecurrentExplorer(matrix="random").radius["random"] < 1.03
+    [(_, mark, _)] = RecurrentExplorer(matrix="random").picture.marks
+    assert 1.01 < 1 / mark < 1.03
 
 
 @pytest.mark.slow

@@ -19,6 +19,11 @@ LONGEST = 40  # lines of a code cell as ruff formats it; 15 where a lesson is re
 HOME = re.compile(r"(/home/|/root/|/Users/|/tmp/|/work/|[A-Z]:\\\\)")
 
 
+def still(output):
+    """Whether an output is the picture that is stored for a live figure."""
+    return 'class="live-still' in output.get("data", {}).get("text/html", "")
+
+
 def faults(notebook):
     """What is wrong with the form of a notebook, as a list of lines; the words of a teacher, not of a linter."""
     found = []
@@ -58,7 +63,8 @@ def faults(notebook):
                 found.append(f"cell {cell.id} stored an error: {output.ename}")
             if output.output_type == "stream" and output.name == "stderr":
                 found.append(f"cell {cell.id} stored a warning")
-            if WIDGET in output.get("data", {}) and "image/png" not in output.data:
+            data = output.get("data", {})
+            if WIDGET in data and "image/png" not in data and not any(map(still, cell.outputs)):
                 found.append(
                     f"cell {cell.id} stored a progress bar, which no page can show: run it with TQDM_DISABLE=1"
                 )

@@ -373,10 +373,7 @@ class MapExplorer(Live):
     """
 
     def __init__(self, histories, lr, gain):
-        rates, gains = (
-            [number("lr", one, 0) for one in lr],
-            [number("gain", one, 0) for one in gain],
-        )
+        rates, gains = distinct("lr", lr), distinct("gain", gain)
         if not isinstance(histories, dict) or not 1 <= len(histories) <= 5:
             raise ValueError(f"histories must be a dict of one to five, got {histories!r:.60}")
         for name, one in histories.items():
@@ -395,6 +392,14 @@ class MapExplorer(Live):
         cell = {"lr": rates[len(rates) // 3], "gain": gains[len(gains) // 2]}
         compute = partial(training_map, histories, rates, gains)
         super().__init__(compute, {"norm": names[-1], "epoch": epochs, **cell}, choices)
+
+
+def distinct(name, values):
+    """The values of an axis as a list of floats."""
+    found = [number(name, value, 0) for value in values] if np.iterable(values) else []
+    if not found or len({*found}) < len(found):
+        raise ValueError(f"{name} must be a list of different numbers, got {values!r:.60}")
+    return found
 
 
 # --- error against depth ------------------------------------------------------------------------

@@ -185,11 +185,12 @@ def tell(name, row, layers, backward=False, unit="layer"):
         return f"{name} is exactly zero at {len(zero)} of {len(row)} {unit}s {where}."
     if len(row) == 1:
         return f"{name} of the one {unit} is {row[0]:.3g}."
-    ratio = row[-1] / row[0]
-    way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
+    change = np.log(row[-1]) - np.log(row[0])  # of a quotient, which may overflow
+    way = "stays near" if abs(change) < np.log(2) else "grows from" if change > 0 else "falls from"
     to = "," if way == "stays near" else " to"
     ends = f"{row[0]:.2g} at {unit} {layers[0]}{to} {row[-1]:.2g} at {unit} {layers[-1]}"
-    return f"{name} {way} {ends}: a factor of {ratio ** (1 / (len(row) - 1)):.3f} a {unit}."
+    rate = np.exp(change / (len(row) - 1))
+    return f"{name} {way} {ends}: a factor of {rate:{'.3f' if rate < 100 else '.3g'}} a {unit}."
 
 
 # --- drawn with Matplotlib ----------------------------------------------------------------------
@@ -279,7 +280,7 @@ def bundle(figure, alt, around="*"):
     """What a notebook stores of a figure: the PNG, with twice the pixels that it is shown with, and
     HTML, for JupyterLab drops a PNG's alternative text. around: HTML, with * for the picture."""
     png = io.BytesIO()
-    with DRAWING:
+    with DRAWING, style.context(["default", STYLE]):
         figure.savefig(png, format="png", dpi=200)
     code, width = base64.b64encode(png.getvalue()).decode(), round(100 * figure.get_figwidth())
     look = f'width="{width}" style="max-width: 100%; height: auto"'
