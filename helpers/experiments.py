@@ -25,7 +25,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .arguments import choice, integer
-from .datasets import DATA, DamagedData, Split, digits, keep, recorded
+from .datasets import DATA, DamagedData, Split, digits, recorded, save
 from .networks import Linear, build, build_conv
 from .training import fit
 
@@ -239,7 +239,7 @@ def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
         "numpy": np.__version__,
         "cpu_seconds": round(float(columns["seconds"].sum())),
     }
-    keep(f"{name}.npz", {**columns, "config": np.array(json.dumps(config))}, out)
+    save(f"{name}.npz", {**columns, "config": np.array(json.dumps(config))}, out)
     shutil.rmtree(unfinished)
 
 

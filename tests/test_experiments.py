@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import digits, experiments, fit, recorded
-from helpers.datasets import DATA, DamagedData, keep
+from helpers.datasets import DATA, DamagedData, save
 from helpers.experiments import EXPERIMENTS, RECIPES, Experiment, main, record
 
 RECORDS = sorted(path.stem for path in DATA.glob("*.npz") if path.stem != "digits")
@@ -212,7 +212,7 @@ def test_what_was_begun_with_other_seeds_is_not_mixed(tiny, tmp_path, monkeypatc
 
 
 def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
-    keep("thousand.npz", {"config": np.array("{}")}, tmp_path)
+    save("thousand.npz", {"config": np.array("{}")}, tmp_path)
     (tmp_path / "thousand.npz").write_bytes(b"something else")
     with pytest.raises(DamagedData, match="thousand.npz is not the recorded file"):
         recorded("thousand", tmp_path)
@@ -223,7 +223,7 @@ def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
 
 
 def test_a_record_that_is_there_stays(tmp_path):
-    keep("thousand.npz", {"config": np.array("{}")}, tmp_path)
+    save("thousand.npz", {"config": np.array("{}")}, tmp_path)
     before = (tmp_path / "thousand.npz").read_bytes()
     with pytest.raises(SystemExit, match="is recorded already; --again"):
         main(["thousand", "--out", str(tmp_path)])
@@ -251,8 +251,8 @@ def test_a_new_recording_that_was_stopped_goes_on_without_again(tiny, tmp_path, 
 
 def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
     for value in (1, 2):
-        keep("a.npz", {"x": np.array(value)}, tmp_path)
-        keep("b.npz", {"x": np.array(value)}, tmp_path)
+        save("a.npz", {"x": np.array(value)}, tmp_path)
+        save("b.npz", {"x": np.array(value)}, tmp_path)
     lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
     assert [line[66:] for line in lines] == ["a.npz", "b.npz"]
     assert (
