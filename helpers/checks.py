@@ -394,7 +394,40 @@ def look_at_do_nothing(function, x):
     return {"what comes out": torch.relu(x.to(dtype) @ first.to(dtype)) @ second.to(dtype)}
 
 
-# --- 03: batch norm with its running averages ---------------------------------------------------------------------------------
+# --- 03: layer norm, and batch norm with its running averages -----------------------------------------------------------------
+
+
+def layer_norm_with(
+    *,
+    dims=(1, 1),
+    columns=(True, True),
+    subtracted=True,
+    divided=True,
+    taken_off=0,
+    power=0.5,
+    eps=1e-5,
+):
+    """The answer of layer_norm, or one of its mistakes.
+
+    dims, columns: of the mean and of the variance, the direction, and whether it stands as a column beside the table; taken_off:
+    what is taken off the number of values in the variance; power: of the variance plus eps.
+    """
+
+    def function(z):
+        mean = z.mean(dims[0], keepdim=columns[0])
+        var = ((z - mean) ** 2).sum(dims[1], keepdim=columns[1]) / (z.shape[dims[1]] - taken_off)
+        out = z - mean if subtracted else z
+        return out / (var + eps) ** power if divided else out
+
+    return function
+
+
+def tables(generator, constant=False):
+    """Arguments of the exercise: a table of 4 examples of 4 units, on which an answer without keepdim does not stop."""
+    z = 3 + 2 * torch.randn(4, 4, generator=generator)
+    if constant:
+        z[1] = 1.5
+    return [(z,)]
 
 
 def batch_norm_with(
@@ -866,6 +899,40 @@ EXERCISES = {
             ),
         },
         praise="With slope 0 it is He's sqrt(2), with slope 1 the linear network's 1.",
+    ),
+    "layer_norm": Exercise(
+        answer=layer_norm_with(),
+        instances=tables,
+        mistakes={
+            "that is batch norm, over the examples: layer norm takes mean and variance over the units, dim=1": (
+                layer_norm_with(dims=(0, 0))
+            ),
+            "the mean is taken over the units, and the variance over the examples: dim=1 in both": (
+                layer_norm_with(dims=(1, 0))
+            ),
+            "one mean and one variance for the whole table: layer norm has its own for each example, dim=1": (
+                lambda z: (z - z.mean()) / (z.var(correction=0) + 1e-5) ** 0.5
+            ),
+            "keepdim=True is missing: mean and variance have to be columns, one number beside each row": (
+                layer_norm_with(columns=(False, False))
+            ),
+            "keepdim=True is missing in the mean": layer_norm_with(columns=(False, True)),
+            "keepdim=True is missing in the variance": layer_norm_with(columns=(True, False)),
+            "the mean is not subtracted": layer_norm_with(subtracted=False),
+            "divide by the standard deviation as well": layer_norm_with(divided=False),
+            "divide by the root of the variance plus eps, not by the variance": layer_norm_with(
+                power=1.0
+            ),
+            "layer norm has the biased variance, as batch norm has where it normalizes: divide by the number of units": (
+                layer_norm_with(taken_off=1)
+            ),
+        },
+        hard={
+            "an example whose units are all alike has variance 0: eps = 1e-5 alone is left under the root": (
+                lambda generator: tables(generator, constant=True)
+            )
+        },
+        praise="The same numbers as torch.nn.LayerNorm's, and no running averages are needed.",
     ),
     "batch_norm": Exercise(
         answer=batch_norm_with(),
