@@ -52,10 +52,10 @@ def degradation(seed, skip, depth):
     return build_conv(depth, classes=10, skip=skip, seed=seed)
 
 
-def depths(seeds, skip, depth):
-    """Fully connected networks with batch norm, plain and residual, of many depths."""
+def depths(seeds, norm, skip, depth):
+    """Fully connected networks without and with batch norm, plain and residual, of many depths."""
     return build(
-        depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=seeds, stack=(len(seeds),)
+        depth, 32, inputs=64, classes=10, norm=norm, skip=skip, seed=seeds, stack=(len(seeds),)
     )
 
 
@@ -92,7 +92,7 @@ class Experiment:
     """network: builds what is trained. axes: the arguments of which all combinations are run. fit: how they are trained.
 
     A `network` with a parameter `seed`, and not `seeds`, runs once for each seed, which is then the first axis; else the stack's
-    last axis is the seeds. A tuple of learning rates is the stack's first axis.
+    last axis is the seeds. A tuple of learning rates is the stack's first axis; a dict has one for each norm.
     """
 
     network: Callable
@@ -108,8 +108,12 @@ EXPERIMENTS = {
     ),
     "depths": Experiment(
         depths,
-        {"skip": (False, True), "depth": (8, 14, 20, 26, 32, 38, 44, 50, 56)},
-        {"lr": 0.03, "epochs": 20, "batch": 64},
+        {
+            "norm": ("none", "batch"),
+            "skip": (False, True),
+            "depth": (8, 14, 20, 26, 32, 38, 44, 50, 56),
+        },
+        {"lr": {"none": 0.005, "batch": 0.03}, "epochs": 40, "batch": 64},
     ),
     "recipes": Experiment(
         recipes,
@@ -143,6 +147,8 @@ def run(name, cell, seeds, device, path):
     begin = time.process_time()
     experiment = EXPERIMENTS[name]
     settings = dict(experiment.fit)
+    if isinstance(settings["lr"], dict):
+        settings["lr"] = settings["lr"][cell["norm"]]
     if isinstance(settings["lr"], tuple):
         settings["lr"] = [[rate] * len(seeds["seeds"]) for rate in settings["lr"]]
     try:
