@@ -23,8 +23,8 @@ from helpers import (
     sweep,
 )
 from helpers.checks import Mistake
+from helpers.live.playground import Run
 from helpers.networks import BatchNorm
-from helpers.playground import Run
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
