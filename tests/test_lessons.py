@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from helpers import (
+    DepthExplorer,
     Explorer,
     ProductExplorer,
     RecurrentExplorer,
@@ -87,6 +88,40 @@ def test_01_what_there_is_to_see_in_the_explorer():
     assert np.ptp(none[32]) < 10
     assert 75 < batch[56].mean() < 85
     assert all(batch[depth].mean() > none[depth].mean() for depth in (26, 32, 38, 44, 50, 56))
+
+
+def test_01_in_the_explorer_colour_means_depth_and_dashes_mean_train_or_test():
+    explorer = DepthExplorer(depth=20, norm="none")
+    assert set(explorer.state) == {"depth", "norm"}
+    arrays, about = recorded("depths")
+    for norm, depth, color in (
+        ("none", 20, 0),
+        ("none", 56, 1),
+        ("batch", 56, 1),
+        ("batch", 32, 2),
+    ):
+        explorer.set(norm=norm, depth=depth)
+        left, right = explorer.panels
+        assert {line.color for line in left.lines[:-1]} == {4}
+        assert {line.color for line in (left.lines[-1], *right.lines)} == {color}
+        assert [line.style for line in right.lines] == [0, 1, 3]
+        at = about["axes"]["norm"].index(norm), 0, about["axes"]["depth"].index(depth), -1
+        train, test = (arrays[part][at].mean() for part in ("train_error", "test_error"))
+        assert f"train error {train:.1%}, test error {test:.1%}" in explorer.alt
+        assert left.lines[-1].y == pytest.approx([100 * train])
+
+
+def test_01_the_explorers_button_trains_a_network_with_the_norm_that_is_chosen():
+    explorer = DepthExplorer(depth=8, norm="none")
+    explorer.fit = {**explorer.fit, "epochs": 2}
+    for norm in "none", "batch":
+        explorer.set(norm=norm)
+        explorer.press("train this depth now")
+        net = build(8, 32, inputs=64, classes=10, norm=norm, seed=5)
+        lr = {"none": 0.005, "batch": 0.03}[norm]
+        history = fit(net, digits(0), lr=lr, epochs=2, batch=64, progress=False)
+        now = explorer.panels[1].lines[2].y
+        np.testing.assert_array_equal(now, 100 * history.train_error)
 
 
 @pytest.mark.slow
