@@ -55,10 +55,10 @@ def degradation(seed, skip, depth):
     return build_conv(depth, classes=10, skip=skip, seed=seed)
 
 
-def depths(seeds, skip, depth):
-    """Fully connected networks with batch norm, plain and residual."""
+def depths(seeds, norm, skip, depth):
+    """Fully connected networks without and with batch norm, plain and residual."""
     return build(
-        depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=seeds, stack=(len(seeds),)
+        depth, 32, inputs=64, classes=10, norm=norm, skip=skip, seed=seeds, stack=(len(seeds),)
     )
 
 
@@ -97,7 +97,8 @@ class Experiment:
     """network: builds what is trained. axes: its arguments; all combinations run. fit: as in `fit`.
 
     A network with the parameter `seed` runs once for each seed, and the seeds are the first axis.
-    One with `seeds` is a stack with the seeds as its last axis; a tuple lr is its first.
+    One with `seeds` is a stack with the seeds as its last axis; a tuple lr is its first. A dict
+    lr has one for each norm.
     """
 
     network: Callable
@@ -115,7 +116,9 @@ EXPERIMENTS = {
         {"lr": 0.03, "epochs": 8, "batch": 128},
     ),
     "depths": Experiment(
-        depths, {"skip": SKIP, "depth": LAYERS}, {"lr": 0.03, "epochs": 20, "batch": 64}
+        depths,
+        {"norm": ("none", "batch"), "skip": SKIP, "depth": LAYERS},
+        {"lr": {"none": 0.005, "batch": 0.03}, "epochs": 40, "batch": 64},
     ),
     "recipes": Experiment(recipes, RECIPE, {"lr": RATES, "epochs": 6, "batch": 64}),
     "thousand": Experiment(
@@ -136,6 +139,8 @@ def run(experiment, cell, device, path):
         raise KeyboardInterrupt
     torch.set_num_threads(1)
     begin, settings = time.process_time(), dict(experiment.fit)
+    if isinstance(settings["lr"], dict):
+        settings["lr"] = settings["lr"][cell["norm"]]
     if isinstance(settings["lr"], tuple):
         settings["lr"] = [[rate] * len(cell["seeds"]) for rate in settings["lr"]]
     try:

@@ -105,14 +105,20 @@ def test_degradation_depth_by_depth_and_seed_by_seed():
     assert about["cpu_seconds"] <= 2 * 6 * 60, "six minutes on two cores"
 
 
-def test_the_deeper_the_worse_without_skips_and_not_with_them():
+def test_the_deeper_the_worse_without_skips_and_not_with_skips_and_batch_norm():
     arrays, about = recorded("depths")
-    plain, skips = arrays["train_error"][:, :, -1]
+    assert list(about["axes"]) == ["norm", "skip", "depth"]
     at = about["axes"]["depth"].index
-    assert plain[at(14)].mean() < 0.03 < plain[at(20)].mean() < 0.1
-    assert 0.2 < plain[at(26)].mean() < 0.5 and plain[at(56)].mean() > 0.7
-    assert (np.diff(plain.mean(1)) > 0).all() and skips.max() < 0.01
+    (alone, skips_alone), (plain, skips) = arrays["train_error"][
+        :, :, :, -1
+    ]  # norm, skip, depth, seed
+    assert alone[: at(26)].mean(1).max() < 0.01 < alone[at(26)].mean() < 0.1
+    assert 0.3 < alone[at(56)].mean() < 0.5
+    assert plain[: at(26)].mean(1).max() < 0.03 and 0.1 < plain[at(26)].mean() < 0.3
+    assert (np.diff(plain[: at(56)].mean(1)) > 0).all() and plain[at(56)].mean() > 0.7
     assert np.ptp(plain[at(32)]) > 0.1, "in the middle depths the seeds lie apart"
+    assert skips.max() < 0.01
+    assert (skips_alone[at(26) :] == 1).all(), "skips without a norm diverge"
 
 
 def test_only_skips_with_a_small_branch_go_to_a_thousand_layers():
@@ -153,11 +159,11 @@ def test_a_finer_map_says_what_lesson_04_says():
 def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
     """Another seed than the recorded ones; decisions are compared, not digits, which machines round differently."""
     arrays, about = recorded("depths")
-    settings = about["fit"] | {"epochs": 8, "progress": False}
+    settings = about["fit"] | {"lr": about["fit"]["lr"]["batch"], "epochs": 8, "progress": False}
     for depth, low, high in ((8, 0, 0.1), (56, 0.6, 1)):
-        net = experiments.depths([17, 18], skip=False, depth=depth)
+        net = experiments.depths([17, 18], norm="batch", skip=False, depth=depth)
         error = fit(net, digits(0), **settings).train_error[-1]
-        recorded_error = arrays["train_error"][0, about["axes"]["depth"].index(depth), -1]
+        recorded_error = arrays["train_error"][1, 0, about["axes"]["depth"].index(depth), -1]
         assert ((low <= error) & (error <= high)).all() and (
             (low <= recorded_error) & (recorded_error <= high)
         ).all()
@@ -180,6 +186,18 @@ def test_the_axes_of_a_record_are_those_of_the_experiment(tiny, tmp_path):
         "depth, epoch, learning rate, seed"
     )
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_each_norm_may_have_a_learning_rate(tiny, tmp_path, monkeypatch):
+    by_norm = Experiment(
+        lambda seed, norm: experiments.build(2, 8, inputs=64, classes=10, norm=norm, seed=seed),
+        {"norm": ("none", "layer")},
+        {"lr": {"none": 0.0, "layer": 0.1}, "epochs": 2, "batch": 500},
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "by_norm", by_norm)
+    record("by_norm", seeds=1, out=tmp_path)
+    [[still, learning]] = recorded("by_norm", tmp_path)[0]["test_error"]  # of each epoch
+    assert still[0] == still[1] and learning[0] != learning[1]
 
 
 def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp_path, monkeypatch):
@@ -416,6 +434,6 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     assert process.returncode == 1 and "stopped; what is finished is kept in" in said
     assert "Traceback" not in said
     assert 1 <= len(list(tmp_path.glob("depths.part/[0-9]*.npz"))) <= 3, (
-        "of 18: what waits is not begun"
+        "of 36: what waits is not begun"
     )
     assert not (tmp_path / "depths.npz").exists()

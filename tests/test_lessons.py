@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from helpers import (
+    DepthExplorer,
     ProductExplorer,
     RecurrentExplorer,
     SurfaceExplorer,
@@ -20,6 +21,7 @@ from helpers import (
     digits,
     fit,
     profile,
+    recorded,
     sweep,
 )
 from helpers.checks import Mistake, layer_norm_with
@@ -39,6 +41,127 @@ def stored(name, cell):
 def numbers(text, before):
     """The numbers that follow the word `before`, with a colon or a blank between them."""
     return [float(found) for found in re.findall(rf"{before}[: ]\s*([-+.\de]+)", text)]
+
+
+# --- 01 -----------------------------------------------------------------------------------------------------------------------
+
+WORSE = "01_deeper_made_it_worse"
+
+
+def test_01_the_deep_network_is_worse_by_over_twenty_points_at_each_start():
+    shallow, padded, deep = numbers(stored(WORSE, "worse-11"), "train error")
+    assert padded == shallow
+    others = numbers(stored(WORSE, "worse-starts"), "train error")
+    for few, many in ((shallow, deep), others[:2], others[2:]):
+        assert few < 3 and many > 20 and many - few > 20
+
+
+def test_01_each_deep_convolutional_network_is_worse_than_each_shallow_one():
+    arrays, _ = recorded("degradation")
+    for part in "train_error", "test_error":
+        shallow, deep = arrays[part][:, 0, :, -1].T  # seed, skip, depth, epoch
+        assert shallow.max() < 0.15 and deep.min() > 0.5 and len(deep) == 5
+
+
+def test_01_both_networks_start_with_the_same_twenty_layers():
+    shallow, deep = (build(depth, 32, inputs=64, classes=10, seed=0) for depth in (20, 56))
+    same = [torch.equal(a, b) for a, b in zip(shallow[:-1].parameters(), deep.parameters())]
+    assert len(same) == 40 and all(same)
+
+
+def test_01_the_probe_falls_where_the_lesson_says():
+    text = stored(WORSE, "worse-probe-numbers")
+    before, shallow, deep = zip(*(numbers(text, part) for part in ("layer 1", "layer 16", "last")))
+    assert before[0] > 60 and 15 < before[1] < 40 and before[2] < 40
+    assert min(shallow) > 85
+    assert deep[0] - deep[1] > deep[1] - deep[2] and deep[0] - deep[2] > 5
+    *_, wrong = numbers(stored(WORSE, "worse-11"), "train error")
+    assert abs(deep[2] - (100 - wrong)) < 8, "at the last layer the probe does as the network does"
+
+
+def test_01_what_there_is_to_see_in_the_explorer():
+    arrays, about = recorded("depths")
+    ends = 100 * arrays["train_error"][:, 0, :, -1]  # norm, depth, seed
+    none, batch = (dict(zip(about["axes"]["depth"], errors)) for errors in ends)
+    assert max(none[depth].mean() for depth in (8, 14, 20)) < 1
+    assert none[26].mean() < 10 < none[32].mean() and 35 < none[44].mean() < 45
+    assert all(np.ptp(none[depth]) > 25 for depth in (38, 44, 50, 56))
+    assert np.ptp(none[32]) < 10
+    assert 75 < batch[56].mean() < 85
+    assert all(batch[depth].mean() > none[depth].mean() for depth in (26, 32, 38, 44, 50, 56))
+
+
+def test_01_in_the_explorer_colour_means_depth_and_dashes_mean_train_or_test():
+    explorer = DepthExplorer(depth=20, norm="none")
+    assert set(explorer.state) == {"depth", "norm"}
+    arrays, about = recorded("depths")
+    for norm, depth, color in (
+        ("none", 20, 0),
+        ("none", 56, 1),
+        ("batch", 56, 1),
+        ("batch", 32, 2),
+    ):
+        explorer.set(norm=norm, depth=depth)
+        left, right = explorer.panels
+        assert {line.color for line in left.lines[:-1]} == {4}
+        assert {line.color for line in (left.lines[-1], *right.lines)} == {color}
+        assert [line.style for line in right.lines] == [0, 1, 3]
+        at = about["axes"]["norm"].index(norm), 0, about["axes"]["depth"].index(depth), -1
+        train, test = (arrays[part][at].mean() for part in ("train_error", "test_error"))
+        assert f"train error {train:.1%}, test error {test:.1%}" in explorer.alt
+        assert left.lines[-1].y == pytest.approx([100 * train])
+
+
+def test_01_the_explorers_button_trains_a_network_with_the_norm_that_is_chosen():
+    explorer = DepthExplorer(depth=8, norm="none")
+    explorer.fit = {**explorer.fit, "epochs": 2}
+    for norm in "none", "batch":
+        explorer.set(norm=norm)
+        explorer.press("train this depth now")
+        net = build(8, 32, inputs=64, classes=10, norm=norm, seed=5)
+        lr = {"none": 0.005, "batch": 0.03}[norm]
+        history = fit(net, digits(0), lr=lr, epochs=2, batch=64, progress=False)
+        now = explorer.panels[1].lines[2].y
+        np.testing.assert_array_equal(now, 100 * history.train_error)
+
+
+@pytest.mark.slow
+def test_01_a_network_that_overfits_knows_its_own_digits():
+    data = digits(0)
+    few = data._replace(x=data.x[:200], y=data.y[:200])
+    for seed in 0, 1, 2:
+        net = build(20, 32, inputs=64, classes=10, seed=seed)
+        history = fit(net, few, lr=0.005, epochs=150, batch=20, progress=False)
+        assert history.train_error[-1] < 0.03 and history.test_error[-1] > 0.1
+
+
+def trained(depth, rates, seeds=5, epochs=40):
+    """The train errors of the lesson's networks, in %: learning rate, seed."""
+    stack = (len(rates), seeds)
+    net = build(
+        depth, 32, inputs=64, classes=10, seed=[list(range(seeds))] * len(rates), stack=stack
+    )
+    lr = [[rate] * seeds for rate in rates]
+    return 100 * fit(net, digits(0), lr=lr, epochs=epochs, batch=64, progress=False).train_error[-1]
+
+
+@pytest.mark.slow
+def test_01_no_learning_rate_brings_56_layers_below_a_quarter():
+    assert trained(56, (0.001, 0.002, 0.005, 0.01, 0.02, 0.03)).mean(1).min() > 25
+    assert trained(20, (0.005,)).max() < 3
+
+
+@pytest.mark.slow
+def test_01_after_100_epochs_the_best_deep_networks_are_good_and_the_worst_are_not():
+    [errors] = trained(56, (0.005,), seeds=8, epochs=100)
+    assert errors.min() < 10 and errors.max() > 100 / 3
+
+
+def test_01_thirty_six_doublings_of_3():
+    assert round(3 * 2**36 / 1e9) == 206
+
+
+# --- 02 -----------------------------------------------------------------------------------------------------------------------
 
 
 def explored(gain, *, depth=50, width=256, dtype=None):

@@ -405,23 +405,32 @@ def distinct(name, values):
 # --- error against depth ------------------------------------------------------------------------
 
 
-def depths(record, recorded_depths, now, depth, skip=False):
+BLACK = 4
+DEPTH_COLORS = {20: 0, 56: 1}  # blue and orange, as in lesson 01's pictures; any other depth: green
+
+
+def depths(record, axes, now, depth, norm="batch", skip=False):
     """The Picture of recorded errors against depth, and of how the chosen depth was trained."""
-    at = recorded_depths.index(depth)
-    train, test = (100 * record[name][int(skip)] for name in ("train_error", "test_error"))
+    recorded_depths, at = axes["depth"], axes["depth"].index(depth)
+    networks = axes["norm"].index(norm), axes["skip"].index(skip)
+    train, test = (100 * record[name][networks] for name in ("train_error", "test_error"))
+    color = DEPTH_COLORS.get(depth, 2)
     epochs, seeds = np.arange(1, train.shape[1] + 1), train.shape[2]
     all_depths, left, right = np.array(recorded_depths), [], []
     for k, (name, error) in enumerate((("train", train), ("test", test))):  # depth, epoch, seed
         each = np.repeat(all_depths, seeds), error[:, -1].ravel()
-        left.append(Line(all_depths, error[:, -1].mean(1), name, k))
-        left.append(Line(*each, style=k, kind="points"))
-        right.append(Line(epochs, error[at].mean(1), name, k))
+        left.append(Line(all_depths, error[:, -1].mean(1), name, k, color=BLACK))
+        left.append(Line(*each, style=k, kind="points", color=BLACK))
+        right.append(Line(epochs, error[at].mean(1), name, k, color=color))
     ends = [["train", train[at, -1].mean()], ["test", test[at, -1].mean()]]
-    left.append(Line(np.array([depth]), np.array(ends[0][1:]), style=2, kind="chosen"))
-    trained = 100 * now[depth, skip].train_error if (depth, skip) in now else np.zeros(0)
-    right.append(Line(epochs[: len(trained)], trained, "train, now", 2))
+    left.append(Line(np.array([depth]), np.array(ends[0][1:]), style=2, kind="chosen", color=color))
+    trained = np.zeros(0)
+    if (depth, norm, skip) in now:
+        trained = 100 * now[depth, norm, skip].train_error
+    right.append(Line(epochs[: len(trained)], trained, "train, now", 3, color=color))
     errors = f"train error {ends[0][1]:.1f}%, test error {ends[1][1]:.1f}%"
-    kind = f"{depth} layers {'with' if skip else 'without'} skips"
+    kind = f"{depth} layers {'without' if norm == 'none' else 'with ' + norm} norm"
+    kind += f", {'with' if skip else 'without'} skips"
     said = f"{kind}: after {len(epochs)} epochs {errors} (means of {seeds} seeds)."
     then = f"Now, after epoch {len(trained)}: {trained[-1]:.1f}%." if len(trained) else ""
     y = Axis("error, %", -5, 100)  # room for a line at 0
@@ -437,31 +446,30 @@ class DepthExplorer(Live):
     """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and
     how the chosen depth was trained. A button trains it now, with a new seed, and is followed.
 
-    depth: a recorded one. skip: whether the networks have skips; None is False, without a control.
+    depth: a recorded one. norm: "none" or "batch"; None is "batch", without a control. skip: whether
+    the networks have skips; None is False, without a control. Lessons 01 and 07.
     """
 
-    def __init__(self, *, depth=20, skip=None, seed=5):
+    def __init__(self, *, depth=20, norm=None, skip=None, seed=5):
         record, about = recorded("depths")
-        known, self.fit, self.now, self.seed = (
-            about["axes"]["depth"],
-            about["fit"],
-            {},
-            seeded(seed),
-        )
-        settings = {"depth": depth} if skip is None else {"depth": depth, "skip": skip}
+        axes, self.fit, self.now, self.seed = about["axes"], about["fit"], {}, seeded(seed)
+        settings = {"depth": depth, "norm": norm, "skip": skip}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        choices = {"depth": axes["depth"], "norm": axes["norm"]}
         act = "Trains a network of this depth, from a new seed", lambda: self.train(**self.settings)
-        compute = partial(depths, record, known, self.now)
-        super().__init__(compute, settings, {"depth": known}, {"train this depth now": act})
+        compute = partial(depths, record, axes, self.now)
+        super().__init__(compute, settings, choices, {"train this depth now": act})
 
-    def train(self, depth, skip=False):
+    def train(self, depth, norm="batch", skip=False):
         """Trains a network as the recorded ones were, and shows it after every epoch."""
 
         def watch(history):
-            self.now[depth, skip] = history
+            self.now[depth, norm, skip] = history
             self.show()
 
-        net = build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=self.seed)
-        fit(net, digits(0), **self.fit, progress=False, on_epoch=watch)
+        net = build(depth, 32, norm=norm, skip=skip, seed=self.seed)
+        settings = {**self.fit, "lr": self.fit["lr"][norm]}
+        fit(net, digits(0), **settings, progress=False, on_epoch=watch)
 
 
 # --- loss surfaces ------------------------------------------------------------------------------
