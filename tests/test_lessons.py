@@ -174,6 +174,7 @@ def drifts(seed, lr):
     return np.array(moved).mean(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_02_a_step_moves_each_layer_further_than_the_one_before_it(seed):
     moved = drifts(seed, lr=0.03)
