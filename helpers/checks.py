@@ -1133,3 +1133,7 @@ EXERCISES = {
         praise="One block or a thousand: the variance doubles once.",
     ),
 }
+
+from .exercises import lesson02
+
+EXERCISES |= lesson02.EXERCISES
