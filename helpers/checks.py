@@ -919,6 +919,6 @@ EXERCISES = {
     ),
 }
 
-from .exercises import lesson05  # noqa: E402, an exercise needs the names above
+from .exercises import lesson05
 
 EXERCISES |= lesson05.EXERCISES

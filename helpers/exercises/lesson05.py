@@ -17,9 +17,7 @@ EXERCISES = {
         answer=growth,
         instances=lambda generator: [(2,), (20,), (56,)],
         mistakes={
-            "from the last layer to layer 1 there are depth - 1 steps": lambda depth: (
-                FACTOR**depth
-            ),
+            "from the last layer to layer 1 there are depth - 1 steps": lambda depth: FACTOR**depth,
             "the steps multiply: 1.21 to a power, not 1.21 times the steps": lambda depth: (
                 FACTOR * (depth - 1)
             ),
