@@ -2,7 +2,7 @@
 
 from .checks import check, compare
 from .datasets import digits, recorded, spirals
-from .explorer import (
+from .live.explorers import (
     AveragesExplorer,
     DepthExplorer,
     Explorer,
@@ -11,8 +11,9 @@ from .explorer import (
     RecurrentExplorer,
     SurfaceExplorer,
 )
-from .figures import Lines, Map, Pairs, Spread, picture
+from .live.figures import Lines, Map, Pairs, Spread, picture
 from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
-from .playground import Playground
+from .live.panels import show
+from .live.playground import Playground
 from .signals import profile
 from .training import Trainer, error, fit, sweep

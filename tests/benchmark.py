@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+import helpers.explorer
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import nbformat
@@ -23,8 +24,7 @@ from browser import lab
 from IPython import get_ipython
 from jupyter_client.manager import start_new_kernel
 
-import helpers.explorer
-import helpers.playground
+import helpers.live.playground
 from helpers import Explorer, build, digits, fit, profile
 from helpers.networks import ACTIVATIONS, Linear
 from helpers.signals import DTYPES
@@ -327,7 +327,7 @@ def training_rates(depth, seconds):
 def alone(depth, seconds):
     """Seconds a step of the Playground's loop where nothing is shown."""
     torch.set_num_threads(1)
-    run = helpers.playground.Run(depth=depth, width=64).advance(20)
+    run = helpers.live.playground.Run(depth=depth, width=64).advance(20)
     begin, first = time.perf_counter(), run.step
     while time.perf_counter() < begin + seconds:
         run.advance()

@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from helpers.explorer import MATRICES, weight_matrix
 from PIL import Image
 from traitlets import TraitError
 
@@ -27,7 +28,6 @@ from helpers import (
     profile,
     recorded,
 )
-from helpers.explorer import MATRICES, weight_matrix
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
 from helpers.training import History

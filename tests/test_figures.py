@@ -7,11 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.figures import STYLES, Curves, Values, new_figure
 from matplotlib.colors import to_rgb
 from PIL import Image
 
 from helpers import Explorer, Lines, Map, Pairs, Spread, build, figures, picture, profile
-from helpers.figures import STYLES, Curves, Values, new_figure
 
 NAN, INF = float("nan"), float("inf")
 

@@ -26,8 +26,8 @@ from helpers import (
     sweep,
 )
 from helpers.checks import EXERCISES, Mistake
+from helpers.live.playground import Run
 from helpers.networks import BatchNorm
-from helpers.playground import Run
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -220,7 +220,7 @@ def test_05_the_drawn_product_is_autograds_and_a_finite_differences(factor, dept
     [gradient] = torch.autograd.grad(chain(x), x)
     difference = (chain(1 + 1e-6) - chain(1 - 1e-6)) / 2e-6
     explorer = ProductExplorer(factor=factor, depth=depth)
-    drawn = explorer.live.drawings[skip].lines[0].get_ydata()[0]
+    drawn = explorer.panels[skip].lines[0].y[0]
     assert (
         drawn
         == pytest.approx(abs(gradient.item()), rel=1e-9)
@@ -229,17 +229,15 @@ def test_05_the_drawn_product_is_autograds_and_a_finite_differences(factor, dept
 
 
 def test_05_the_articles_curve_ends_at_0_007_and_the_real_plain_network_keeps_to_it():
-    plain, _ = ProductExplorer(factor=0.85, depth=30).live.drawings
-    toy, real = (line.get_ydata() for line in plain.lines)
+    plain, _ = ProductExplorer(factor=0.85, depth=30).panels
+    toy, real = (line.y for line in plain.lines)
     assert 0.006 < toy[0] < 0.008 and toy[-1] == 1.0 and len(toy) == 31
     assert np.abs(np.log(real / toy)).max() < np.log(1.5)
 
 
 def test_05_the_real_relu_network_keeps_to_the_product_to_a_factor_of_two_or_so():
     for seed in range(4):
-        toy, real = (
-            line.get_ydata() for line in ProductExplorer(depth=50, seed=seed).live.drawings[0].lines
-        )
+        toy, real = (line.y for line in ProductExplorer(depth=50, seed=seed).panels[0].lines)
         assert 0.3 < real[0] / toy[0] < 2
 
 

@@ -1,4 +1,4 @@
-"""The nine lessons, the README and `helpers` as one text: links lead somewhere, works are cited alike, floors are kept."""
+"""The nine lessons, the README and `helpers` as one text: links lead somewhere, works are cited alike, imports go one way."""
 
 import ast
 import re
@@ -25,12 +25,10 @@ TEXTS = {
     for name, notebook in LESSONS.items()
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FLOORS = {
-    "arguments": 0, "datasets": 1, "networks": 1, "signals": 2, "training": 2, "figures": 3, "sliders": 4, "checks": 4,
-    "explorer": 5, "playground": 5, "experiments": 6,
-}  # fmt: skip
+MODEL = ("arguments", "datasets", "networks", "signals", "training", "experiments")
+SUBPACKAGES = {"live": (), "exercises": (), "pages": ("live",)}  # which others each may import
 UNNUMBERED = ("diploma thesis", "Summer School")  # works that have neither an identifier nor a page
-SOURCES = [path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__"]
+SOURCES = [path for path in (ROOT / "helpers").rglob("*.py") if path.stem != "__init__"]
 
 
 # --- the lessons --------------------------------------------------------------------------------------------------------------
@@ -162,16 +160,33 @@ def test_spelling():
 # --- helpers ------------------------------------------------------------------------------------------------------------------
 
 
-def test_an_import_only_goes_down_the_floors():
-    assert {path.stem for path in SOURCES} == {*FLOORS}
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                assert FLOORS[node.module] < FLOORS[path.stem], f"{path.stem} imports {node.module}"
-            assert not (
-                isinstance(node, ast.Import)
-                and any(one.name.startswith("helpers") for one in node.names)
-            ), path.stem
+def imported(path):
+    """The modules of helpers that one of them imports, each as its names below helpers."""
+    folder = path.relative_to(ROOT / "helpers").parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = folder[: len(folder) - node.level + 1]
+            names = node.module.split(".") if node.module else [node.names[0].name]
+            yield (*base, *names)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
+            assert not any(name.split(".")[0] == "helpers" for name in names), (
+                f"{path}: import relatively"
+            )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "helpers")))
+def test_imports_go_one_way(path):
+    """A module of the model code imports earlier ones only; a subpackage imports the model code, and SUBPACKAGES says what else."""
+    own = path.relative_to(ROOT / "helpers").with_suffix("").parts[0]
+    assert own in MODEL or own in SUBPACKAGES, f"{own} is not in the plan"
+    allowed = MODEL[: MODEL.index(own)] if own in MODEL else (*MODEL[:-1], own, *SUBPACKAGES[own])
+    for module in imported(path):
+        assert module[0] in allowed, f"{own} imports {'.'.join(module)}"
 
 
 def test_the_distribution_has_a_name_of_its_own():
