@@ -1134,6 +1134,6 @@ EXERCISES = {
     ),
 }
 
-from .exercises import lesson02
+from .exercises import lesson02, lesson05
 
-EXERCISES |= lesson02.EXERCISES
+EXERCISES |= lesson02.EXERCISES | lesson05.EXERCISES
