@@ -22,8 +22,6 @@ SCHEDULES = {
     "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
     "constant": lambda done: 1.0,
 }
-BUILD = {*signature(build).parameters} - {"stack"}
-STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,8 @@ class Trainer:
         self.lr, self.batch = lr, integer("batch", batch, 1, len(data.x))
         momentum = number("momentum", momentum, 0, 1)
         self.generator = torch.Generator("cpu").manual_seed(integer("seed", seed, 0, 2**63 - 1))
-        weights = [weight for weight in net.parameters() if weight.requires_grad]
-        fine = weights and not any(weight.is_inference() for weight in weights)
+        weights = [*net.parameters()]
+        fine = any(weight.requires_grad and not weight.is_inference() for weight in weights)
         require(fine, "net", "a network with weights that can be trained", net)
         # torch 2.13's fused step leaves half-precision weights on a CPU as they are.
         fused = all(weight.dtype in (torch.float32, torch.float64) for weight in weights)
@@ -240,6 +238,11 @@ def _check_data(data):
         require(len(x) == len(y), f"data.{y_name}", f"of length {len(x)}, as data.{x_name}", len(y))
 
 
+BUILD = {*signature(build).parameters} - {"stack"}  # arguments that `sweep` takes
+FIT = {*signature(fit).parameters} - {"net", "data", "progress", "on_epoch"}
+STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What `sweep` found: arrays with one axis for each entry of `grid`, in its order.
@@ -279,19 +282,14 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     stacked = [name for name in grid if name in STACKABLE and None not in grid[name]]
     looped = [name for name in grid if name not in stacked]
     stack = tuple(len(grid[name]) for name in stacked)
-    fixed |= zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij"))
-    parts = [dict(zip(looped, values)) for values in itertools.product(*map(grid.get, looped))]
-    for part in parts:
-        if sum(part[name] is not parts[0][name] for name in looped) <= 1:  # each value once
-            net, run = _prepared(fixed | part, stack)
-            _start(net, data, **run)
-    columns = _train_all([fixed | part for part in parts], stack, data, executor, progress)
+    mesh = dict(zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij")))
+    rows = itertools.product(*map(grid.get, looped))
+    parts = [fixed | mesh | dict(zip(looped, values)) for values in rows]
+    _check_parts(parts, looped, stack, data)
+    columns = _train_all(parts, stack, data, executor, progress)
     shape = [len(grid[name]) for name in [*looped, *stacked]]
     axes = [[*looped, *stacked].index(name) for name in grid]
     return Sweep(grid, *(column.reshape(shape).transpose(axes) for column in columns))
-
-
-FIT = {*signature(fit).parameters} - {"net", "data", "progress", "on_epoch"}
 
 
 def _settings(grid, fixed, data):
@@ -316,18 +314,26 @@ def _several(value):
     return isinstance(value, (list, tuple, range)) or hasattr(value, "shape")
 
 
-def _prepared(settings, stack):
+def _check_parts(parts, looped, stack, data):
+    """Builds enough of the networks to meet each value of each axis, and trains none."""
+    for part in parts:
+        if sum(part[name] is not parts[0][name] for name in looped) <= 1:
+            net, run = _prepared(part, stack)
+            _start(net, data, **run)
+
+
+def _prepared(part, stack):
     """The network of one part, and the arguments of its `fit`."""
-    network = {name: value for name, value in settings.items() if name in BUILD}
-    run = {name: value for name, value in settings.items() if name not in BUILD}
+    network = {name: value for name, value in part.items() if name in BUILD}
+    run = {name: value for name, value in part.items() if name not in BUILD}
     return build(**network, stack=stack), run
 
 
 def _train_all(parts, stack, data, executor, progress):
     """Last loss, train error and test error, diverged, and failed: arrays (parts, *stack)."""
     arrays = tuple(part.detach().numpy() for part in (data.x, data.y, data.x_test, data.y_test))
-    threads, own_bars = torch.get_num_threads(), progress and executor is None
-    jobs = [(part, stack, arrays, threads, own_bars) for part in parts]
+    threads, steps = torch.get_num_threads(), progress and executor is None
+    jobs = [(part, stack, arrays, threads, steps) for part in parts]
     columns = np.full((4, len(parts), *stack), np.nan)
     failed = np.zeros(columns.shape[1:], bool)
     results = gather(_train, jobs, executor)
@@ -343,11 +349,11 @@ def _train_all(parts, stack, data, executor, progress):
     return *columns, diverged == 1, failed
 
 
-def _train(settings, stack, arrays, threads, progress):
+def _train(part, stack, arrays, threads, progress):
     """Builds and trains one part. NumPy arrays travel between processes as plain bytes."""
     torch.set_num_threads(threads)  # with another number, sums could be rounded in another order
-    data = Split(*(torch.from_numpy(np.array(part)) for part in arrays))
-    net, run = _prepared(settings, stack)
+    data = Split(*(torch.from_numpy(np.array(array)) for array in arrays))
+    net, run = _prepared(part, stack)
     history = fit(net, data, **run, progress=progress)
     if history.stopped:
         raise KeyboardInterrupt
