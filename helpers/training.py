@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .arguments import choice, integer, number, per_network, plain, shown
+from .arguments import choice, integer, number, per_network, plain, require, shown
 from .datasets import Split
 from .executors import gather
 from .networks import build, cross_entropy
@@ -22,8 +22,6 @@ SCHEDULES = {
     "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
     "constant": lambda done: 1.0,
 }
-BUILD = {*signature(build).parameters} - {"stack"}
-STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,9 @@ class Trainer:
         self.lr, self.batch = lr, integer("batch", batch, 1, len(data.x))
         momentum = number("momentum", momentum, 0, 1)
         self.generator = torch.Generator("cpu").manual_seed(integer("seed", seed, 0, 2**63 - 1))
-        weights = [weight for weight in net.parameters() if weight.requires_grad]
-        if not weights or any(weight.is_inference() for weight in weights):
-            given = "some made in torch.inference_mode()" if weights else "none"
-            raise ValueError(f"net must have weights that can be trained, got {given}")
+        weights = [*net.parameters()]
+        fine = any(weight.requires_grad and not weight.is_inference() for weight in weights)
+        require(fine, "net", "a network with weights that can be trained", net)
         # torch 2.13's fused step leaves half-precision weights on a CPU as they are.
         fused = all(weight.dtype in (torch.float32, torch.float64) for weight in weights)
         self.optimizer = torch.optim.SGD(weights, lr=1.0, momentum=momentum, fused=fused)
@@ -136,8 +133,7 @@ def fit(
     """
     settings = {"lr": lr, "batch": batch, "momentum": momentum, "seed": seed}
     trainer, epochs, rate = _start(net, data, epochs=epochs, schedule=schedule, **settings)
-    if not (on_epoch is None or callable(on_epoch)):
-        raise ValueError(f"on_epoch must be a function of a History, got {shown(on_epoch)}")
+    require(on_epoch is None or callable(on_epoch), "on_epoch", "a function of a History", on_epoch)
     steps = len(data.x) // trainer.batch
     rows, stopped = [], False
     with _bar(epochs * steps, "step", progress) as bar:
@@ -180,8 +176,7 @@ def predict(net, x):
 
     Raises ValueError if net does not take an x of this shape and dtype. Lesson 09.
     """
-    if not isinstance(net, nn.Module):
-        raise ValueError(f"net must be a torch.nn.Module, got {shown(net)}")
+    require(isinstance(net, nn.Module), "net", "a torch.nn.Module", net)
     modes = [(module, module.training) for module in net.modules()]
     try:
         with torch.no_grad():
@@ -211,25 +206,24 @@ def _scores(net, x, y, y_name="y", first=None):
     """predict(net, x), of all examples or of the `first`, after scores and y were compared."""
     scores, count = predict(net, x[:first]), first or len(y)
     shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else ()
-    if len(shape) < 2 or shape[-2] != count:
-        allowed = f"scores (*stack, examples, classes) of {count} examples, as y has"
-        raise ValueError(f"net must return {allowed}, got {shown(scores)}")
-    wrong = y[(y < 0) | (y >= shape[-1])].tolist()
-    if wrong:
-        raise ValueError(f"{y_name} must be classes from 0 to {shape[-1] - 1}, got {wrong[0]}")
+    allowed = f"scores of shape (*stack, {count}, classes) for y of length {count}"
+    require(shape[-2:-1] == (count,), "net(x)", allowed, scores)
+    low, high = (value.item() for value in y.aminmax())
+    allowed = f"classes from 0 to {shape[-1] - 1}"
+    require(low >= 0 and high < shape[-1], y_name, allowed, low if low < 0 else high)
     return scores
 
 
 def _check_autocast():
     """Autocast would train with the weights of its cache, which no step changes."""
-    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
-        raise ValueError("torch.autocast must be off in training, got on")
+    on = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    require(not on, "torch.autocast", "off in training", on)
 
 
 def _check_examples(x, y, x_name="x", y_name="y"):
     for name, value in (x_name, x), (y_name, y):
-        if not isinstance(value, torch.Tensor) or value.dim() == 0 or value.numel() == 0:
-            raise ValueError(f"{name} must be a tensor of examples, got {shown(value)}")
+        fine = isinstance(value, torch.Tensor) and value.dim() > 0 and value.numel() > 0
+        require(fine, name, "a tensor of examples", value)
     if y.dtype != torch.int64 or y.dim() != 1 or y.device != x.device:
         given = f"{y.dtype} of shape {tuple(y.shape)} on {y.device}"
         allowed = f"torch.int64 of shape (examples,) on {x.device}"
@@ -238,13 +232,15 @@ def _check_examples(x, y, x_name="x", y_name="y"):
 
 def _check_data(data):
     for x_name, y_name in ("x", "y"), ("x_test", "y_test"):
-        if not (hasattr(data, x_name) and hasattr(data, y_name)):
-            raise ValueError(f"data must be a Split, got {type(data).__name__}")
+        require(hasattr(data, x_name) and hasattr(data, y_name), "data", "a Split", type(data))
         x, y = getattr(data, x_name), getattr(data, y_name)
         _check_examples(x, y, f"data.{x_name}", f"data.{y_name}")
-        if len(x) != len(y):
-            allowed = f"data.{y_name} must have {len(x)} entries, as data.{x_name}"
-            raise ValueError(f"{allowed}, got {len(y)}")
+        require(len(x) == len(y), f"data.{y_name}", f"of length {len(x)}, as data.{x_name}", len(y))
+
+
+BUILD = {*signature(build).parameters} - {"stack"}  # arguments that `sweep` takes
+FIT = {*signature(fit).parameters} - {"net", "data", "progress", "on_epoch"}
+STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
 
 
 @dataclass(frozen=True)
@@ -279,44 +275,37 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
 
     Raises ValueError on a bad name or value, before anything is trained. Lessons 06 and 08.
     """
-    if not (executor is None or isinstance(executor, Executor)):
-        raise ValueError(f"executor must be a concurrent.futures.Executor, got {shown(executor)}")
+    fine = executor is None or isinstance(executor, Executor)
+    require(fine, "executor", "a concurrent.futures.Executor", executor)
     _check_data(data)
     grid, fixed = _settings(grid, fixed, data)
     stacked = [name for name in grid if name in STACKABLE and None not in grid[name]]
     looped = [name for name in grid if name not in stacked]
     stack = tuple(len(grid[name]) for name in stacked)
-    fixed |= zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij"))
-    parts = [dict(zip(looped, values)) for values in itertools.product(*map(grid.get, looped))]
-    for part in parts:
-        if sum(part[name] is not parts[0][name] for name in looped) <= 1:  # each value once
-            net, run = _prepared(fixed | part, stack)
-            _start(net, data, **run)
-    columns = _train_all([fixed | part for part in parts], stack, data, executor, progress)
+    mesh = dict(zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij")))
+    rows = itertools.product(*map(grid.get, looped))
+    parts = [fixed | mesh | dict(zip(looped, values)) for values in rows]
+    _check_parts(parts, looped, stack, data)
+    columns = _train_all(parts, stack, data, executor, progress)
     shape = [len(grid[name]) for name in [*looped, *stacked]]
     axes = [[*looped, *stacked].index(name) for name in grid]
     return Sweep(grid, *(column.reshape(shape).transpose(axes) for column in columns))
 
 
-FIT = {*signature(fit).parameters} - {"net", "data", "progress", "on_epoch"}
-
-
 def _settings(grid, fixed, data):
     """The grid as lists of plain values, and the fixed arguments with the data's sizes."""
-    if not isinstance(grid, dict):
-        raise ValueError(f"grid must be a dict of lists of values, got {shown(grid)}")
+    require(isinstance(grid, dict), "grid", "a dict of lists of values", grid)
     for name in [*grid, *fixed]:
         choice("grid and fixed arguments", name, tuple(sorted(BUILD | FIT)))
     plains = {}
     for name, values in grid.items():
         many = isinstance(plain(values), (list, tuple, range, np.ndarray, torch.Tensor))
         plains[name] = [plain(value) for value in values] if many else []
-        if name in fixed or not plains[name] or any(map(_several, plains[name])):
-            allowed = f"a list of values, and {name} not fixed as well"
-            raise ValueError(f"grid[{name!r}] must be {allowed}, got {shown(values)}")
+        fine = plains[name] and not any(map(_several, plains[name])) and name not in fixed
+        allowed = f"a list of values, and {name} not fixed as well"
+        require(fine, f"grid[{name!r}]", allowed, values)
     for name, value in fixed.items():
-        if _several(plain(value)):
-            raise ValueError(f"{name} must be one value, got {shown(value)}")
+        require(not _several(plain(value)), name, "one value", value)
     classes = int(max(data.y.max(), data.y_test.max())) + 1
     return plains, {"inputs": data.x.shape[-1], "classes": classes} | fixed
 
@@ -325,18 +314,26 @@ def _several(value):
     return isinstance(value, (list, tuple, range)) or hasattr(value, "shape")
 
 
-def _prepared(settings, stack):
+def _check_parts(parts, looped, stack, data):
+    """Builds enough of the networks to meet each value of each axis, and trains none."""
+    for part in parts:
+        if sum(part[name] is not parts[0][name] for name in looped) <= 1:
+            net, run = _prepared(part, stack)
+            _start(net, data, **run)
+
+
+def _prepared(part, stack):
     """The network of one part, and the arguments of its `fit`."""
-    network = {name: value for name, value in settings.items() if name in BUILD}
-    run = {name: value for name, value in settings.items() if name not in BUILD}
+    network = {name: value for name, value in part.items() if name in BUILD}
+    run = {name: value for name, value in part.items() if name not in BUILD}
     return build(**network, stack=stack), run
 
 
 def _train_all(parts, stack, data, executor, progress):
     """Last loss, train error and test error, diverged, and failed: arrays (parts, *stack)."""
     arrays = tuple(part.detach().numpy() for part in (data.x, data.y, data.x_test, data.y_test))
-    threads, own_bars = torch.get_num_threads(), progress and executor is None
-    jobs = [(part, stack, arrays, threads, own_bars) for part in parts]
+    threads, steps = torch.get_num_threads(), progress and executor is None
+    jobs = [(part, stack, arrays, threads, steps) for part in parts]
     columns = np.full((4, len(parts), *stack), np.nan)
     failed = np.zeros(columns.shape[1:], bool)
     results = gather(_train, jobs, executor)
@@ -352,11 +349,11 @@ def _train_all(parts, stack, data, executor, progress):
     return *columns, diverged == 1, failed
 
 
-def _train(settings, stack, arrays, threads, progress):
+def _train(part, stack, arrays, threads, progress):
     """Builds and trains one part. NumPy arrays travel between processes as plain bytes."""
     torch.set_num_threads(threads)  # with another number, sums could be rounded in another order
-    data = Split(*(torch.from_numpy(np.array(part)) for part in arrays))
-    net, run = _prepared(settings, stack)
+    data = Split(*(torch.from_numpy(np.array(array)) for array in arrays))
+    net, run = _prepared(part, stack)
     history = fit(net, data, **run, progress=progress)
     if history.stopped:
         raise KeyboardInterrupt

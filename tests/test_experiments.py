@@ -410,6 +410,20 @@ def test_every_recipe_builds():
     np.testing.assert_allclose((weight @ weight.T).detach(), np.eye(32), atol=1e-5)
 
 
+def test_what_is_recorded_does_not_depend_on_global_settings(tiny, tmp_path, hostile_settings):
+    record("stacked", seeds=2, out=tmp_path / "usual")
+    weights = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4).state_dict()
+    with hostile_settings():
+        record("stacked", seeds=2, out=tmp_path)
+        found = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4).state_dict()
+    usual, hostile = recorded("stacked", tmp_path / "usual")[0], recorded("stacked", tmp_path)[0]
+    for name in usual.keys() - {"seconds"}:
+        np.testing.assert_array_equal(usual[name], hostile[name], strict=True)
+    for name, weight in weights.items():
+        assert weight.dtype == found[name].dtype
+        np.testing.assert_array_equal(weight, found[name])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal as a terminal does")
 def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):

@@ -407,7 +407,7 @@ def test_a_trainer_names_what_it_cannot_step_with(data, rate, batch, message):
 
 
 def test_nothing_is_trained_under_autocast_whose_cache_no_step_changes(rejects, data):
-    net, message = nn.Linear(64, 10), "torch.autocast must be off in training, got on"
+    net, message = nn.Linear(64, 10), "torch.autocast must be off in training, got True"
     trainer = Trainer(net, data, lr=0.1, batch=100)
     with torch.autocast("cpu", torch.bfloat16):
         rejects(trainer.step, message)
@@ -507,11 +507,11 @@ def test_bad_test_data_are_named_before_anything_is_trained(rejects, data, call)
     ):
         with pytest.raises(ValueError, match="^(data.[xy]_test|x) must "):
             call(net, data._replace(**part))
-    message = "data must be a Split, got tuple"
+    message = "data must be a Split, got <class 'tuple'>"
     rejects(lambda: call(net, tuple(data)), message)
     rejects(
         lambda: call(net, data._replace(y=data.y[:-1])),
-        "data.y must have 1500 entries, as data.x, got 1499",
+        "data.y must be of length 1500, as data.x, got 1499",
     )
     assert same_weights(net, build(**SIZES))
 
@@ -533,11 +533,14 @@ def test_a_sweep_has_the_classes_that_only_the_test_part_has(data):
     "net, message",
     [
         (len, "net must be a torch.nn.Module, got <built-in function len>"),
-        (nn.Flatten(0), "net must return scores"),
-        (nn.Identity(), "net must have weights that can be trained, got none"),
+        (
+            nn.Flatten(0),
+            "net(x) must be scores of shape (*stack, 1, classes) for y of length 1, got ",
+        ),
+        (nn.Identity(), "net must be a network with weights that can be trained, got Identity()"),
         (
             nn.Linear(64, 10).requires_grad_(False),
-            "net must have weights that can be trained, got none",
+            "net must be a network with weights that can be trained, got Linear(",
         ),
         (
             nn.Linear(3, 10),
@@ -547,7 +550,10 @@ def test_a_sweep_has_the_classes_that_only_the_test_part_has(data):
             nn.Embedding(3, 10),
             "x must be what net takes, got torch.float32 of shape (1, 64): Expected",
         ),
-        (nn.LSTM(64, 10), "net must return scores"),
+        (
+            nn.LSTM(64, 10),
+            "net(x) must be scores of shape (*stack, 1, classes) for y of length 1, got ",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
 )
