@@ -472,7 +472,7 @@ const live = (() => {
   let count = 0  // of the figures on the page, for ids
 
   // Fills `root`. controls, buttons: as in widget.py. ask(settings, generation): called when a control was moved. press(name): when
-  // a button was. Returns show(picture), which draws, and stop().
+  // a button was. Returns show(picture), which draws, lose(), and stop().
   function figure(root, { controls, buttons = [], ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
     let generation = 0, start = null, picture = null, pinned = null, waiting = null, colors = null
@@ -493,7 +493,8 @@ const live = (() => {
     const panels = element('div', { class: 'live-panels' }), table = element('table'), said = element('p'), note = element('p', { class: 'live-note' })
     const figureElement = element('figure', {}, panels, element('figcaption', {}, table, said, note))
     root.classList.add('live')
-    root.append(element('div', { class: 'live-controls' }, ...specs.map(({ control }) => control.root), bar), figureElement)
+    const above = element('div', { class: 'live-controls' }, ...specs.map(({ control }) => control.root), bar)
+    root.append(above, figureElement)
     // JupyterLab acts on arrow keys and letters that reach the notebook.
     root.addEventListener('keydown', (event) => { if (!event.ctrlKey && !event.metaKey && event.key !== 'Tab') event.stopPropagation() })
     let drawn = []
@@ -552,13 +553,20 @@ const live = (() => {
     dark.addEventListener('change', repaint)
     window.addEventListener('resize', repaint)  // zooming changes the pixel ratio
 
+    // There is nobody any more to ask: says so, as the stored picture does.
+    function lose() {
+      above.inert = true
+      note.textContent = 'Run this cell to move it.'
+      root.classList.add('live-lost')
+    }
+
     function stop() {
       resized.disconnect()
       themed.disconnect()
       dark.removeEventListener('change', repaint)
       window.removeEventListener('resize', repaint)
     }
-    return { show, stop }
+    return { show, lose, stop }
   }
 
   // A panel as it comes, with its arrays.
@@ -587,14 +595,12 @@ const live = (() => {
       press: (name) => model.send({ press: name }),
     })
     const update = () => { if (model.get('shown').panels) shown.show(model.get('shown')) }
-    // A restarted kernel knows nothing of this figure: it says so, as the stored picture does.
-    const connected = () => setTimeout(() => { el.inert = el.matches('.jupyter-widgets-disconnected') })
     el.append(element('style', {}, `.${model.get('still')}, .jp-OutputArea-child:has(.${model.get('still')}) { display: none }`))
     update()
-    model.on('comm_live_update', connected)
+    model.on('comm_live_update', shown.lose)  // the kernel was restarted, and knows nothing of this figure
     model.on('change:shown', update)
     return () => {
-      model.off('comm_live_update', connected)
+      model.off('comm_live_update', shown.lose)
       model.off('change:shown', update)
       shown.stop()
     }
