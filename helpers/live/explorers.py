@@ -409,10 +409,12 @@ BLACK = 4
 DEPTH_COLORS = {20: 0, 56: 1}  # blue and orange, as in lesson 01's pictures; any other depth: green
 
 
-def depths(record, axes, now, depth, norm="batch", skip=False):
-    """The Picture of recorded errors against depth, and of how the chosen depth was trained."""
+def depths(record, axes, now, depth, norm=None, skip=None):
+    """The Picture of recorded errors against depth, and of how the chosen depth was trained.
+
+    The sentence names norm and skip where they are given."""
     recorded_depths, at = axes["depth"], axes["depth"].index(depth)
-    networks = axes["norm"].index(norm), axes["skip"].index(skip)
+    networks = axes["norm"].index(norm or "batch"), axes["skip"].index(bool(skip))
     train, test = (100 * record[name][networks] for name in ("train_error", "test_error"))
     color = DEPTH_COLORS.get(depth, 2)
     epochs, seeds = np.arange(1, train.shape[1] + 1), train.shape[2]
@@ -429,9 +431,10 @@ def depths(record, axes, now, depth, norm="batch", skip=False):
         trained = 100 * now[depth, norm, skip].train_error
     right.append(Line(epochs[: len(trained)], trained, "train, now", 3, color=color))
     errors = f"train error {ends[0][1]:.1f}%, test error {ends[1][1]:.1f}%"
-    kind = f"{depth} layers {'without' if norm == 'none' else 'with ' + norm} norm"
-    kind += f", {'with' if skip else 'without'} skips"
-    said = f"{kind}: after {len(epochs)} epochs {errors} (means of {seeds} seeds)."
+    kinds = [] if norm is None else ["without norm" if norm == "none" else f"with {norm} norm"]
+    kinds += [] if skip is None else ["with skips" if skip else "without skips"]
+    said = f"{depth} layers {', '.join(kinds)}".strip()
+    said += f": after {len(epochs)} epochs {errors} (means of {seeds} seeds)."
     then = f"Now, after epoch {len(trained)}: {trained[-1]:.1f}%." if len(trained) else ""
     y = Axis("error, %", -5, 100)  # room for a line at 0
     x = Axis("depth", 5, 60, ticks=[(one, str(one)) for one in recorded_depths])
@@ -453,22 +456,23 @@ class DepthExplorer(Live):
     def __init__(self, *, depth=20, norm=None, skip=None, seed=5):
         record, about = recorded("depths")
         axes, self.fit, self.now, self.seed = about["axes"], about["fit"], {}, seeded(seed)
-        settings = {"depth": depth, "norm": norm, "skip": skip}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        optional = {"norm": norm, "skip": skip}
+        optional = {name: value for name, value in optional.items() if value is not None}
         choices = {"depth": axes["depth"], "norm": axes["norm"]}
         act = "Trains a network of this depth, from a new seed", lambda: self.train(**self.settings)
         compute = partial(depths, record, axes, self.now)
+        settings = {"depth": depth, **optional}
         super().__init__(compute, settings, choices, {"train this depth now": act})
 
-    def train(self, depth, norm="batch", skip=False):
+    def train(self, depth, norm=None, skip=None):
         """Trains a network as the recorded ones were, and shows it after every epoch."""
 
         def watch(history):
             self.now[depth, norm, skip] = history
             self.show()
 
-        net = build(depth, 32, norm=norm, skip=skip, seed=self.seed)
-        settings = {**self.fit, "lr": self.fit["lr"][norm]}
+        net = build(depth, 32, norm=norm or "batch", skip=bool(skip), seed=self.seed)
+        settings = {**self.fit, "lr": self.fit["lr"][norm or "batch"]}
         fit(net, digits(0), **settings, progress=False, on_epoch=watch)
 
 
