@@ -1,4 +1,4 @@
-"""Argument checks. A message names the argument, what is allowed and what was given, in one line."""
+"""Argument checks: one line names the argument, what is allowed and what was given."""
 
 import math
 import numbers
@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 import torch
 
-FLOAT32 = {"dtype": torch.float32, "device": "cpu"}  # of new tensors, whatever torch's defaults are
+FLOAT32 = {"dtype": torch.float32, "device": "cpu"}  # for new tensors: torch's defaults may differ
 MOST_WEIGHTS = 250_000_000  # 1 GB in float32: a larger network could end the process instead
 
 
 def require(fine, name, allowed, value):
-    """Raises ValueError, "name must be allowed, got value", unless `fine`."""
+    """Raises ValueError, "`name` must be `allowed`, got `value`", unless `fine`."""
     if not fine:
         raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
 
@@ -51,8 +51,8 @@ def choice(name, value, allowed):
 
 def sizes(name, value, high):
     """`value` as a tuple of integers from 1 to `high`."""
-    is_tuple = isinstance(value, (tuple, list))
-    require(is_tuple, name, f"a tuple of integers from 1 to {high}", value)
+    allowed = f"a tuple of integers from 1 to {high}"
+    require(isinstance(value, (tuple, list)), name, allowed, value)
     return tuple(integer(name, size, 1, high) for size in value)
 
 
@@ -63,20 +63,23 @@ def few_enough(names, weights):
 
 def per_network(name, value, stack=None, low=-math.inf):
     """`value` as a float64 tensor of shape () or `stack` (None: any), no entry below `low`."""
-    return of_shape(name, "a number", value, stack, torch.float64, partial(number, name, low=low))
+    valid = partial(number, name, low=low)
+    return torch.tensor(
+        _entries(name, "a number", value, stack, valid), dtype=torch.float64, device="cpu"
+    )
 
 
-def seeds(name, value, stack=()):
-    """`value` as an int64 tensor of shape () or `stack`, every entry a seed."""
+def seeds(name, value, stack):
+    """`value` as a list of one seed, or of one for each network of the stack."""
     valid = partial(integer, name, low=0, high=2**63 - 1)
-    return of_shape(name, "an integer", value, stack, torch.int64, valid)
+    return np.ravel(_entries(name, "an integer", value, stack, valid)).tolist()
 
 
-def of_shape(name, kind, value, stack, dtype, valid):
-    """`value` as a tensor of shape () or `stack` (None: any), its entries checked by valid(entry)."""
+def _entries(name, kind, value, stack, valid):
+    """A number, or a list of the shape `stack` (None: any), each entry checked by `valid`."""
     value = plain(value)
     if not isinstance(value, (list, tuple, np.ndarray, torch.Tensor)):
-        return torch.tensor(valid(value), dtype=dtype, device="cpu")
+        return valid(value)
     allowed = kind if stack is None else f"{kind} or have the stack's shape {tuple(stack)}"
     try:
         array = np.array(value.tolist() if isinstance(value, torch.Tensor) else value)
@@ -85,8 +88,9 @@ def of_shape(name, kind, value, stack, dtype, valid):
     require(array.dtype.kind in "biufc", name, allowed, value)
     if stack is not None and array.shape != tuple(stack):
         raise ValueError(f"{name} must be {allowed}, got shape {array.shape}")
-    entries = [valid(entry) for entry in array.ravel().tolist()]
-    return torch.tensor(entries, dtype=dtype, device="cpu").reshape(array.shape)
+    for entry in array.ravel().tolist():
+        valid(entry)
+    return array.tolist()
 
 
 def plain(value):
@@ -98,7 +102,7 @@ def plain(value):
 def shown(value):
     """`value` as one short line."""
     if isinstance(getattr(value, "shape", None), tuple):
-        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+        return f"{getattr(value, 'dtype', '')} {type(value).__name__} of shape {tuple(value.shape)}"
     try:
         line = " ".join(repr(value).split())
     except (ValueError, TypeError, RuntimeError):  # such as a whole number with over 4300 digits

@@ -16,11 +16,14 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 class DamagedData(Exception):
-    """A file of data/ is missing or is not the file that was recorded."""
+    """A file of data/ is missing, or is not the file that was recorded."""
 
 
 class Split(NamedTuple):
-    """A data set cut in two. x: float32 (examples, features), standardized; y: int64 (examples,), class numbers."""
+    """A data set cut in two.
+
+    x: float32 (examples, features), standardized. y: int64 (examples,), class numbers.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
@@ -28,7 +31,7 @@ class Split(NamedTuple):
     y_test: torch.Tensor
 
 
-def _damage(file, what):
+def _damaged(file, what):
     return DamagedData(f"data/{file} {what}; restore it with: git checkout -- data/{file}")
 
 
@@ -38,51 +41,50 @@ def _sums(folder):
     try:
         lines = (Path(folder) / "SHA256SUMS").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        raise _damage("SHA256SUMS", "is missing") from None
+        raise _damaged("SHA256SUMS", "is missing") from None
     # A line: 64 hexadecimal digits, two blanks, a name.
     return {line[66:]: line[:64] for line in lines.splitlines()}
 
 
 def load(name, folder=DATA):
-    """The arrays of the file `name` in `folder`, as a dict, after its sha256 was found in `folder`/SHA256SUMS.
+    """The arrays of the file `name` in `folder`, as a dict, if its sha256 is the recorded one.
 
-    Raises DamagedData, with the file's name and how to restore it, if it is missing, truncated or altered.
+    Raises DamagedData, which says how to restore the file, if it is missing, truncated or altered.
     """
     expected = _sums(folder).get(name)
     try:
         content = (Path(folder) / name).read_bytes()
     except FileNotFoundError:
-        raise _damage(name, "is missing") from None
+        raise _damaged(name, "is missing") from None
     if expected is None:
-        raise _damage("SHA256SUMS", f"has no line for {name}")
+        raise _damaged("SHA256SUMS", f"has no line for {name}")
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         known = f"{len(content)} bytes with sha256 {found[:12]}…, expected {expected[:12]}…"
-        raise _damage(name, f"is not the recorded file: {known}")
+        raise _damaged(name, f"is not the recorded file: {known}")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}
 
 
 def save(name, arrays, folder=DATA):
-    """Writes a dict of arrays as the file `name` in `folder`, whole or not at all, and its sha256 into `folder`/SHA256SUMS."""
-    buffer = io.BytesIO()
+    """Writes a dict of arrays as the file `name`, whole or not at all, and its sha256."""
+    folder, buffer = Path(folder), io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    content = buffer.getvalue()
-    sums = _sums(folder) if (Path(folder) / "SHA256SUMS").exists() else {}
-    sums.pop(name, None)  # a new line stands at the end
-    sums[name] = hashlib.sha256(content).hexdigest()
+    sums = _sums(folder) if (folder / "SHA256SUMS").exists() else {}
+    sums.pop(name, None)  # its new line comes last
+    sums[name] = hashlib.sha256(buffer.getvalue()).hexdigest()
     lines = "".join(f"{digest}  {file}\n" for file, digest in sums.items())
-    for file, new in (name, content), ("SHA256SUMS", lines.encode()):
-        path = Path(folder) / f"{file}.new"
-        path.write_bytes(new)
-        path.replace(Path(folder) / file)
+    for file, content in (name, buffer.getvalue()), ("SHA256SUMS", lines.encode()):
+        new = folder / f"{file}.new"
+        new.write_bytes(content)
+        new.replace(folder / file)
 
 
-def recorded(name, folder=DATA):
-    """What `python -m helpers.experiments NAME` has recorded: its arrays, and its description, as two dicts.
+def recorded(name: str, folder=DATA) -> tuple[dict, dict]:
+    """What `python -m helpers.experiments NAME` has recorded: its arrays, and its description.
 
-    The arrays' first dimensions are those of the description's "axes". Raises DamagedData as `load` does, and ValueError on a
-    name that is no record's. Lessons 01 and 07.
+    The arrays' first dimensions are the description's "axes". Raises DamagedData as `load` does,
+    and ValueError on a name that is no record's. Lessons 01 and 07.
     """
     known = {Path(file).stem for file in [*_sums(folder), *Path(folder).glob("*.npz")]}
     name = choice("name", name, sorted(known - {"digits"}))
@@ -90,14 +92,14 @@ def recorded(name, folder=DATA):
     return arrays, json.loads(str(arrays.pop("config")))
 
 
-@torch.inference_mode(False)
-def digits(seed=0, *, test=297, folder=DATA):
-    """The 1797 handwritten digits of 8x8 pixels as a Split of 64 features and 10 classes, shuffled by `seed`.
+@torch.inference_mode(False)  # or no network could be trained on them
+def digits(seed: int = 0, *, test: int = 297, folder=DATA) -> Split:
+    """1797 handwritten digits of 8x8 pixels, 64 features and 10 classes, shuffled by `seed`.
 
-    `test` examples (1 to 1796) are held out. Pixels are standardized by one mean and one standard deviation, those of
-    the training part, so that the input of every network here has mean 0 and standard deviation 1 (no unit).
-    Raises DamagedData if data/digits.npz is missing or altered, ValueError on a bad `seed` or `test`.
-    Origin: Alpaydin & Kaynak, UCI, CC BY 4.0; see data/README.md.
+    test: the number of examples that are held out, 1 to 1796. All pixels are standardized by one
+    mean and one standard deviation, those of the training part.
+    Raises DamagedData if data/digits.npz is missing or altered, ValueError on a bad seed or test.
+    Alpaydin & Kaynak, UCI, CC BY 4.0: see data/README.md. In every lesson.
     """
     arrays = load("digits.npz", folder)
     total = len(arrays["labels"])
@@ -112,12 +114,13 @@ def digits(seed=0, *, test=297, folder=DATA):
 
 
 @torch.inference_mode(False)
-def spirals(seed=0):
-    """800 points on two spirals that wind around each other, as a Split of 2 features (from about -2.1 to 2.1) and 2 classes.
+def spirals(seed: int = 0) -> Split:
+    """800 points on two spirals that wind around each other: 2 features, 2 classes, 200 held out.
 
-    200 of them are held out. Each spiral turns 1.5 times and ends at radius 1; noise of standard deviation 0.03 is added to
-    both coordinates, and in the end all is scaled to standard deviation 1. Raises ValueError on a bad `seed`.
-    After K. Lang, M. Witbrock: "Learning to Tell Two Spirals Apart", 1988.
+    Each spiral turns 1.5 times and ends at radius 1. Noise of standard deviation 0.03 is added to
+    both coordinates, and in the end all is scaled to standard deviation 1.
+    Raises ValueError on a bad seed.
+    After Lang & Witbrock 1988, "Learning to Tell Two Spirals Apart". Lesson 09.
     """
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
     y = torch.arange(800, device="cpu") % 2

@@ -1,7 +1,8 @@
 """The layers, and one builder for every network of the series.
 
-Leading dimensions are just more networks. A weight of shape (*stack, fan_in, fan_out) and a batch of shape
-(*stack, batch, features) go through the same `x @ weight + bias`: one call runs one network or a whole map of them.
+Leading dimensions are just more networks. A weight of shape (*stack, fan_in, fan_out) and a batch
+of shape (*stack, batch, features) go through the same `x @ weight + bias`, so that one call runs
+one network or a whole map of them.
 """
 
 import math
@@ -32,11 +33,13 @@ STACK = 65536  # networks along one dimension of a stack, at most
 class Linear(nn.Module):
     """x @ weight + bias, for one network or for each network of a stack.
 
-    weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in). bias: (*stack, fan_out), zero, or None.
-    x: (batch, fan_in), the same for every network, or (*stack, batch, fan_in). Returns (*stack, batch, fan_out).
-    `gain` is a number or has the shape `stack`. `generator` is a torch.Generator, whose one draw serves the whole stack, or
-    a list of them, one per network. Raises ValueError on a bad argument, or on an x of another shape or dtype.
-    He et al. 2015, "Delving Deep into Rectifiers", for gain = sqrt(2). Used in every network of the series.
+    weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in). bias: (*stack, fan_out),
+    zero at first, or None. x: (batch, fan_in), the same for every network, or
+    (*stack, batch, fan_in). Returns (*stack, batch, fan_out).
+    gain: a number, or one for each network (shape `stack`). generator: a torch.Generator, whose one
+    draw serves the whole stack, or a list of them, one for each network.
+    Raises ValueError on a bad argument, and on an x of another shape or dtype.
+    He et al. 2015, "Delving Deep into Rectifiers", for gain = sqrt(2). In every lesson, by `build`.
     """
 
     def __init__(self, fan_in, fan_out, *, gain=1.0, bias=True, stack=(), generator):
@@ -56,8 +59,8 @@ class Linear(nn.Module):
     def forward(self, x):
         _check_x(x, self.fan_in, self.stack, self.weight.dtype)
         if x.dtype in HALF and x.device.type == "cpu":
-            # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
-            # A CPU's own half-precision product is ten to a hundred times slower.
+            # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the
+            # end. A CPU's own half-precision product is ten to a hundred times slower.
             product = x.float() @ self.weight.float()
             if self.bias is not None:
                 product = product + self.bias[..., None, :].float()
@@ -70,48 +73,49 @@ class Linear(nn.Module):
 
     def extra_repr(self):
         bias = "" if self.bias is not None else ", bias=False"
-        return f"{self.fan_in}, {self.fan_out}{bias}{_of(self.stack)}"
+        return f"{self.fan_in}, {self.fan_out}{bias}{_shown(self.stack)}"
 
 
 def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
-    """gamma * z_hat + beta with z_hat = (x - mean) / sqrt(var + eps), unit by unit.
+    """gamma * z_hat + beta, where z_hat = (x - mean) / sqrt(var + eps), for each unit.
 
-    The arrays are NumPy's or torch's. x: (*stack, batch, width), and so is the result. The others: (*stack, width). Without
-    mean and var it takes the batch's own, which is what batch norm does in training. Raises ValueError on an array of another
-    shape. Ioffe & Szegedy 2015, "Batch Normalization", algorithm 1. Lesson 03 writes these lines.
+    x: (*stack, batch, width), and so is the result. The others: (*stack, width). They are NumPy's
+    or torch's. Without mean and var it takes the batch's, as batch norm does in training.
+    Raises ValueError on an array of another shape.
+    Ioffe & Szegedy 2015, "Batch Normalization", algorithm 1. Lesson 03 writes these lines.
     """
     require((mean is None) == (var is None), "mean and var", "both given or both None", (mean, var))
-    _check_arrays(x, gamma=gamma, beta=beta, **({} if mean is None else {"mean": mean, "var": var}))
+    given = {"gamma": gamma, "beta": beta} | ({} if mean is None else {"mean": mean, "var": var})
+    _check_arrays(x, **given)
     if mean is None:
         mean, var = batch_moments(x)
+    # gamma / std first: that is a step less on the large array than z_hat, then gamma * z_hat.
     scale = gamma / (var + number("eps", eps, 0)) ** 0.5
     return (x - mean[..., None, :]) * scale[..., None, :] + beta[..., None, :]
 
 
 def batch_moments(x):
-    """Mean and biased variance of each unit over the batch: from (*stack, batch, width) to two of (*stack, width).
+    """Mean and biased variance of each unit over the batch.
 
-    In two passes: E[x²] - E[x]² would lose all its digits where the mean is large, and could come out negative.
+    x: (*stack, batch, width). Returns two arrays (*stack, width).
+    In two passes: E[x²] - E[x]² would lose all its digits where the mean is large.
     """
     mean = x.mean(-2)
     return mean, ((x - mean[..., None, :]) ** 2).mean(-2)
 
 
 def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
-    """From the loss's gradient with respect to batch_norm(x, gamma, beta), those with respect to x, gamma and beta.
+    """The gradients with respect to x, gamma and beta, from `grad`, that at batch_norm's result.
 
-    grad, x: (*stack, batch, width). gamma: (*stack, width). NumPy's or torch's arrays. Returns (*stack, batch, width) and
-    twice (*stack, width). Through mean and var each example has a part in all the others' outputs. The formula subtracts that
-    part: it leaves a gradient with mean 0 and, but for eps, without a component along x. Raises ValueError on an array of
-    another shape. Ioffe & Szegedy 2015, section 3. Lesson 03 derives it.
+    grad, x: (*stack, batch, width). gamma: (*stack, width). NumPy's or torch's arrays. Returns
+    (*stack, batch, width) and twice (*stack, width). Through mean and var, each example has a part
+    in all the others' outputs. The formula subtracts that part: what it leaves has mean 0 and, but
+    for eps, no component along x. Raises ValueError on an array of another shape.
+    Ioffe & Szegedy 2015, section 3. Lesson 03 derives it.
     """
     _check_arrays(x, gamma=gamma)
-    require(
-        np.shape(grad)[-2:] == tuple(x.shape[-2:]),
-        "grad",
-        f"of the shape of x, {tuple(x.shape)}",
-        grad,
-    )
+    same = np.shape(grad)[-2:] == tuple(x.shape[-2:])
+    require(same, "grad", f"of the shape of x, {tuple(x.shape)}", grad)
     mean, var = batch_moments(x)
     std = ((var + number("eps", eps, 0)) ** 0.5)[..., None, :]
     z_hat = (x - mean[..., None, :]) / std
@@ -122,9 +126,11 @@ def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
 
 
 class Norm(nn.Module):
-    """What the norms share: gamma and beta, (*stack, width), learned, and float32 for half precision, as in torch.nn.
+    """What the norms share: gamma and beta, (*stack, width), learned. Not to be used by itself.
 
-    To add a norm, write a subclass with `normalize(x, gamma, beta)` and enter it in NORMS, from which `build` takes it.
+    To add a norm, write a subclass with a method `normalize(x, gamma, beta)` and enter it in NORMS:
+    `build` and the explorers take it from there. Half precision is normalized in float32, as
+    torch.nn does it.
     """
 
     def __init__(self, width, *, eps=1e-5, stack=()):
@@ -137,21 +143,24 @@ class Norm(nn.Module):
 
     def forward(self, x):
         _check_x(x, self.width, self.stack, self.gamma.dtype)
-        kind = torch.float32 if x.dtype in HALF else x.dtype
-        return self.normalize(x.to(kind), self.gamma.to(kind), self.beta.to(kind)).to(x.dtype)
+        dtype = torch.float32 if x.dtype in HALF else x.dtype
+        return self.normalize(x.to(dtype), self.gamma.to(dtype), self.beta.to(dtype)).to(x.dtype)
 
     def extra_repr(self):
-        return f"{self.width}, eps={self.eps:g}{_of(self.stack)}"
+        return f"{self.width}, eps={self.eps:g}{_shown(self.stack)}"
 
 
 class BatchNorm(Norm):
-    """batch_norm with its running averages. It stands in for torch.nn.BatchNorm1d, whose weight and bias are gamma and beta here.
+    """batch_norm with running averages: torch.nn.BatchNorm1d, but with gamma and beta as names.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean, running_var: (*stack, width).
-    train(): normalizes by the batch's own mean and biased variance, and moves the running averages a share `momentum` of the
-    way to the batch's mean and *unbiased* variance; momentum=None makes them plain averages over all batches so far.
+    x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean,
+    running_var: (*stack, width).
+    train(): normalizes by the batch's mean and biased variance. Moves the running averages a share
+    `momentum` of the way to the batch's mean and *unbiased* variance; with momentum=None they are
+    plain averages over all batches.
     eval(): normalizes by the running averages, so that no answer depends on the rest of the batch.
-    Raises ValueError on an x of another shape or dtype, and in training on a batch of one, whose variance is 0.
+    Raises ValueError on an x of another shape or dtype, and in training on a batch of one, whose
+    variance is 0.
     Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. Lessons 03, 04 and 08.
     """
 
@@ -165,14 +174,14 @@ class BatchNorm(Norm):
     def normalize(self, x, gamma, beta):
         if self.training:
             mean, var = batch_moments(x)  # the gradient flows through both
-            self.move_averages(mean, var, x.shape[-2])
+            self.move_averages(mean, var, batch=x.shape[-2])
         else:
             mean, var = self.running_mean.to(x.dtype), self.running_var.to(x.dtype)
         return batch_norm(x, gamma, beta, mean, var, eps=self.eps)
 
     @torch.no_grad()
     def move_averages(self, mean, var, batch):
-        """Moves the running averages towards the mean and the biased variance (*stack, width) of a batch."""
+        """Moves the running averages towards the mean and the biased variance of a batch."""
         if batch < 2:
             allowed = "an integer from 2 up to train a BatchNorm"
             raise ValueError(f"batch must be {allowed}, got {batch}")
@@ -183,15 +192,16 @@ class BatchNorm(Norm):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 
     def extra_repr(self):
-        return f"{self.width}, eps={self.eps:g}, momentum={self.momentum}{_of(self.stack)}"
+        return f"{super().extra_repr()}, momentum={self.momentum}"
 
 
 class LayerNorm(Norm):
-    """Each example's values over the units, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
+    """Each example's values, brought to mean 0 and variance 1 over the units, then gamma and beta.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. There are no running averages: an
-    example does not depend on its batch. Raises ValueError on an x of another shape or dtype.
-    Ba et al. 2016, "Layer Normalization". Lessons 03 and 04.
+    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. There
+    are no running averages: an example does not depend on its batch.
+    Raises ValueError on an x of another shape or dtype.
+    Ba et al. 2016, "Layer Normalization". Lessons 03, 06 and 08.
     """
 
     def normalize(self, x, gamma, beta):
@@ -205,13 +215,14 @@ NORMS = {"none": None, "batch": BatchNorm, "layer": LayerNorm}
 
 
 class Residual(nn.Module):
-    """x + scale * branch(x): the layer learns what to add to its input, not what to replace it with.
+    """x + scale * branch(x): the branch learns what to add to x, not what to replace it with.
 
-    `branch` is a list of layers that return x's shape, or the shape to which `shortcut`, a module, brings x. `scale` is a
-    number or has the shape `stack`; a zero in it would silence its branch for ever, so the whole tensor is learned then.
-    Raises ValueError on a bad argument, and on a branch that returns another shape.
-    He et al. 2015, "Deep Residual Learning", eq. 1 and 2; Bachlechner et al. 2020, "ReZero is All You Need", for the learned
-    scale that starts at 0. Lessons 06 and 07.
+    branch: a list of layers that return the shape of x, or the shape to which `shortcut`, a module,
+    brings x. scale: a number, or one for each network (shape `stack`). A zero in it would silence
+    its branch for ever, so that scale is learned. Raises ValueError on a bad argument, and on a
+    branch that returns another shape.
+    He et al. 2015, "Deep Residual Learning", eq. 1 and 2. Bachlechner et al. 2020, "ReZero is All
+    You Need", for the learned scale that starts at 0. Lessons 06 and 07.
     """
 
     def __init__(self, branch, scale=1.0, shortcut=None):
@@ -231,7 +242,7 @@ class Residual(nn.Module):
     def forward(self, x):
         stream = x if self.shortcut is None else self.shortcut(x)
         added = self.scale * self.branch(x)
-        if added.shape[-stream.dim() :] != stream.shape:  # torch would repeat what is too small
+        if added.shape[-stream.dim() :] != stream.shape:  # torch might repeat one of them
             allowed = f"return the shape of what it is added to, {tuple(stream.shape)}"
             raise ValueError(f"branch must {allowed}, got {tuple(added.shape)}")
         return stream + added
@@ -260,24 +271,26 @@ def build(
 ) -> nn.Sequential:
     """A fully connected network of `depth` hidden layers of `width` units, from x to class scores.
 
-    x: (batch, inputs) or (*stack, batch, inputs), any scale. Returns scores (*stack, batch, classes).
+    x: (batch, inputs) or (*stack, batch, inputs). Returns scores (*stack, batch, classes).
 
-    Without skips a hidden layer is Linear, norm, activation. With `skip` the first Linear brings x to `width`, and each of
-    the other depth - 1 layers stands in a Residual: order "pre" x + norm-activation-Linear(x), "post"
-    activation(x + Linear-norm(x)). The four networks have the same Linears in the same order.
+    Without skips a hidden layer is Linear, norm, activation. With `skip` the first Linear brings x
+    to `width`, and each of the other depth - 1 layers stands in a Residual. Order "pre":
+    x + norm-activation-Linear(x). Order "post": activation(x + Linear-norm(x)). The same seed gives
+    all of them the same Linears in the same order.
 
-    depth: 1 to 2000. width: 1 to 4096. inputs, classes: those of the digits, unless given.
+    depth: 1 to 2000. width: 1 to 4096. inputs, classes: 1 to a million, by default the digits'.
     activation: "relu", "tanh", "sigmoid" or "linear". norm: "none", "batch" or "layer".
-    gain: weights have standard deviation gain / sqrt(fan_in). None is the activation's own by torch.nn.init.calculate_gain
-    (sqrt(2), He's, for ReLU). The last Linear, which no activation follows, has gain 1.
     branch_scale: what a branch is multiplied by before it is added. 0 starts there and is learned.
-    stack: leading dimensions, each entry a network of its own. `gain`, `branch_scale` and `seed` are then one for all or one
-    per network (shape `stack`), and network k equals the single network built with its gain, branch_scale and seed; only a 0
-    in branch_scale makes the scales of the whole stack learned.
+    gain: weights have standard deviation gain / sqrt(fan_in). None is the activation's by
+    torch.nn.init.calculate_gain: sqrt(2), He's, for ReLU. The last Linear, which no activation
+    follows, has gain 1.
+    stack: leading dimensions, each entry a network. `gain`, `branch_scale` and `seed` are then one
+    for all or one for each (shape `stack`), and network k equals the single network built with its
+    gain, branch_scale and seed; but one 0 in branch_scale makes the scales of all learned.
 
-    Raises ValueError, which names the argument, on anything else. Every lesson uses it.
-    He et al. 2015 (init: "Delving Deep into Rectifiers"; skips: "Deep Residual Learning"), He et al. 2016 ("Identity
-    Mappings", for order "pre").
+    Raises ValueError, which names the argument, on anything else, and on over 250 million weights.
+    He et al. 2015, "Delving Deep into Rectifiers" (init) and "Deep Residual Learning" (skips). He
+    et al. 2016, "Identity Mappings" (order "pre"). In every lesson.
     """
     depth, width, inputs, classes, stack = _check_sizes(depth, width, inputs, classes, stack)
     activation, norm = choice("activation", activation, ACTIVATIONS), choice("norm", norm, NORMS)
@@ -285,12 +298,13 @@ def build(
     gain = nn.init.calculate_gain(activation) if gain is None else gain
     gain = per_network("gain", gain, stack, low=0.0)
     scale = per_network("branch_scale", branch_scale, stack).expand(stack)
-    draw = {"stack": stack, "generator": _generators(seed, stack)}
+    generators = [torch.Generator().manual_seed(each) for each in seeds("seed", seed, stack)]
 
     def linear(
         fan_in,
     ):  # without bias before batch norm, which would subtract it; beta does its work
-        return Linear(fan_in, width, gain=gain, bias=norm != "batch", **draw)
+        bias = norm != "batch"
+        return Linear(fan_in, width, gain=gain, bias=bias, stack=stack, generator=generators)
 
     def norms():
         return [] if norm == "none" else [NORMS[norm](width, stack=stack)]
@@ -309,13 +323,13 @@ def build(
         for _ in range(depth - 1):
             layers += [Residual([*norms(), act(), linear(width)], scale)]
         layers += [*norms(), act()]
-    return nn.Sequential(*layers, Linear(width, classes, gain=1.0, **draw))
+    return nn.Sequential(*layers, Linear(width, classes, stack=stack, generator=generators))
 
 
 class Shortcut(nn.Module):
-    """Images x (batch, channels, height, width), every `stride`-th pixel of them, with `channels` channels of zeros added.
+    """Every `stride`-th pixel of images (batch, channels, height, width), with added zero channels.
 
-    He et al. 2015, "Deep Residual Learning", option A: a skip without weights where size and channels change.
+    He et al. 2015, "Deep Residual Learning", option A: a skip without weights where sizes change.
     """
 
     def __init__(self, channels, stride):
@@ -342,18 +356,20 @@ def build_conv(
     skip: bool = False,
     seed: int = 0,
 ) -> nn.Sequential:
-    """A convolutional network of He's CIFAR shape, 3x3 everywhere, from flat images x (batch, pixels) to class scores.
+    """A convolutional network as He's for CIFAR, from flat images (batch, pixels) to class scores.
 
-    depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of `channels`, then a Linear:
-    with three entries, `depth` layers in all. At each new number of channels, the image's height and width are halved.
-    image: channels, height and width of x. Every convolution is followed by norm, "batch" or "none", and a ReLU. With `skip`
-    each pair stands in a Residual, relu(shortcut(x) + conv-norm-relu-conv-norm(x)). Weights are He's. There is no stack here,
-    and the layers are torch.nn's. Raises ValueError on a bad argument. Lessons 01 and 06.
-    He et al. 2015, "Deep Residual Learning", section 4.2.
+    depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of
+    `channels`, then a Linear: with three entries, `depth` layers in all. All are 3x3. At each new
+    number of channels, the image's height and width are halved. image: channels, height and width.
+    Every convolution is followed by norm, "batch" or "none", and a ReLU. With `skip` each pair
+    stands in a Residual: relu(shortcut(x) + conv-norm-relu-conv-norm(x)). Weights are He's. There
+    is no stack here, and the layers are torch.nn's. Raises ValueError on a bad argument.
+    He et al. 2015, "Deep Residual Learning", section 4.2. Lessons 01 and 06.
     """
     depth, channels, image = _check_conv_sizes(depth, channels, image)
     norm, skip = choice("norm", norm, ("none", "batch")), choice("skip", skip, (False, True))
-    classes, [generator] = integer("classes", classes, 1, MOST), _generators(seed)
+    classes, [seed] = integer("classes", classes, 1, MOST), seeds("seed", seed, ())
+    generator = torch.Generator().manual_seed(seed)
 
     def conv(before, after, stride=1):
         plan = before, after, 3, stride, 1  # 3x3, and a border of 1
@@ -383,25 +399,23 @@ def build_conv(
 
 
 def cross_entropy(scores, y):
-    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) against class numbers y (batch,): shape (*stack,).
+    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) for each network: (*stack,).
 
-    Raises ValueError unless y is an int64 tensor of numbers of classes.
+    y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError on anything else.
     """
     fine = isinstance(scores, torch.Tensor) and scores.dim() > 1 and scores.is_floating_point()
     require(fine, "scores", "a floating-point tensor of shape (*stack, batch, classes)", scores)
-    *_, batch, classes = scores.shape
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape[-1:] != (batch,):
-        require(False, "y", f"an int64 tensor of shape ({batch},)", y)
-    y = y.expand(scores.shape[:-1])
-    try:  # torch would leave out every example of class -100, if another were not named
-        each = nn.functional.cross_entropy(
-            scores.flatten(0, -2), y.flatten(), reduction="none", ignore_index=-(2**63)
-        )
+    rows, (batch, classes) = scores.shape[:-1], scores.shape[-2:]
+    fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape in ((batch,), rows)
+    require(fine, "y", f"an int64 tensor of shape ({batch},)", y)
+    flat = scores.flatten(0, -2), y.expand(rows).flatten()
+    try:  # without a word, torch would leave out every example of the class `ignore_index`, -100
+        each = nn.functional.cross_entropy(*flat, reduction="none", ignore_index=-(2**63))
     except IndexError:
         found = f"{int(y.min())} to {int(y.max())}"
         allowed = f"class numbers from 0 to {classes - 1}"
         raise ValueError(f"y must be {allowed}, got {found}") from None
-    return each.view(y.shape).mean(-1)
+    return each.view(rows).mean(-1)
 
 
 def _check_sizes(depth, width, inputs, classes, stack):
@@ -420,20 +434,13 @@ def _check_conv_sizes(depth, channels, image):
     require(depth % 6 == 2, "depth", "6n + 2, such as 8, 14, 20 or 56", depth)
     channels, image = sizes("channels", channels, 4096), sizes("image", image, 4096)
     require(len(channels) > 0, "channels", "a tuple of at least one integer", channels)
-    require(list(channels) == sorted(channels), "channels", "in ascending order", channels)
     require(len(image) == 3, "image", "three integers: channels, height and width", image)
     few_enough("depth and channels", 3 * (depth - 2) * sum(size**2 for size in channels))
     return depth, channels, image
 
 
-def _generators(seed, stack=()):
-    """One generator for a seed that serves the whole stack, or one per network for seeds of the stack's shape."""
-    entries = seeds("seed", seed, stack).flatten().tolist()
-    return [torch.Generator().manual_seed(entry) for entry in entries]
-
-
 def _draws(generator, size):
-    """Standard normal draws of shape (*stack, fan_in, fan_out), or (fan_in, fan_out) if one generator serves the stack."""
+    """Standard normal draws (*stack, fan_in, fan_out), or (fan_in, fan_out) if they serve all."""
     generators = generator if isinstance(generator, list) else [generator]
     networks = math.prod(size[:-2])
     fine = all(isinstance(each, torch.Generator) for each in generators)
@@ -443,13 +450,13 @@ def _draws(generator, size):
     return draws[0] if len(draws) == 1 else torch.stack(draws).reshape(size)
 
 
-def _of(stack):
-    """The end of a layer's `extra_repr`: nothing for a single network."""
+def _shown(stack):
+    """The stack in a layer's `extra_repr`: nothing for a single network."""
     return f", stack={tuple(stack)}" if stack else ""
 
 
 def _check_x(x, width, stack, dtype):
-    """Raises ValueError unless x is a tensor of shape (batch, width) or (*stack, batch, width) and of the weights' dtype.
+    """ValueError unless x is (batch, width) or (*stack, batch, width), of the weights' dtype.
 
     Under torch.autocast the dtypes may differ: torch casts the factors of each product.
     """
@@ -458,14 +465,13 @@ def _check_x(x, width, stack, dtype):
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
         raise ValueError(f"x must be a tensor of {dtype}, as the weights are, got {x.dtype}")
     if x.dim() < 2 or x.shape[-1] != width or x.shape[:-2] not in ((), stack):
-        allowed = f"(batch, {width})"
-        if stack:
-            allowed += f" or ({', '.join(map(str, stack))}, batch, {width})"
-        raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
+        shapes = f"(batch, {width})"
+        shapes += f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else ""
+        raise ValueError(f"x must be a tensor of shape {shapes}, got {tuple(x.shape)}")
 
 
 def _check_arrays(x, **others):
-    """Raises ValueError unless x is an array (..., batch, width), and each of the others one of shape (..., width)."""
+    """ValueError unless x is an array (..., batch, width) and the others are arrays (..., width)."""
     for name, array in {"x": x, **others}.items():
         fine = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
         fine = fine or (isinstance(array, torch.Tensor) and array.is_floating_point())

@@ -13,50 +13,51 @@ from torch.nn.parameter import is_lazy
 from .arguments import choice, integer, require
 from .networks import ACTIVATIONS, HALF, Residual, cross_entropy
 
-DTYPES = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
+DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 INDEXES = (torch.int32, torch.int64)  # what an nn.Embedding takes
 SAMPLE = 2**13  # values of a layer that go into the statistics of its pre-activation, about
 FLAT = 0.05  # tanh and sigmoid are saturated where the slope is below this share of the steepest
 KINDS = tuple(ACTIVATIONS.values())
-AT = {  # an activation at one number; each is monotone, so that extremes stay extremes
-    nn.ReLU: lambda value: max(value, 0.0),
+AT = {  # an activation at one number: each is monotone, so that extremes stay extremes
+    nn.ReLU: lambda z: max(z, 0.0),
     nn.Tanh: math.tanh,
-    nn.Sigmoid: lambda value: 1 / (1 + math.exp(min(-value, 709.0))),
+    nn.Sigmoid: lambda z: 1 / (1 + math.exp(min(-z, 709.0))),
     nn.Identity: float,
 }
+SLOPE = {  # as a share of the steepest, from the output
+    nn.Tanh: lambda a: 1 - a**2,
+    nn.Sigmoid: lambda a: 4 * a * (1 - a),
+}
 
-# glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
-# for the next layer. Once a large block was freed it keeps more: a quarter of a profile's time.
+# glibc returns the top of its heap to the system whenever a layer's matrices are freed, and fetches
+# it again page by page for the next layer. Once a large block was freed it keeps more of it: a
+# quarter of a profile's time.
 torch.empty(2**22, dtype=torch.float32, device="cpu")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Profile:
-    """One forward pass (and one backward pass, if labels were given), as NumPy arrays with one row a hidden layer.
+    """A forward pass, and with labels a backward pass, as NumPy arrays with a row for each layer.
 
-    Every array has shape (depth, *stack), plus a last dimension where one is named. A pre-activation z is what goes into
-    a layer's activation function, its output a is what comes out; statistics are over the batch and the units together.
-    The stream of a residual network is the sum that runs past its layers: what a layer finds there, before norm and activation.
-    Without skips there is none, and z, which is behind the norm, stands for it; so it does in layer 1 of an order "post".
+    Every array has shape (depth, *stack), plus a last dimension where one is named. A
+    pre-activation z goes into a layer's activation function, its output a comes out. Statistics are
+    over the batch and the units together. The stream of a residual network is the sum that runs
+    past its layers: what a layer finds there, before norm and activation. Without skips there is
+    none, and z, which is behind the norm, stands for it, as in layer 1 of an order "post".
 
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
-    pre_mean, pre_std: of the pre-activation z.
-    stream_std: of the stream.
-    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest.
-        Of a large batch (over 8192 values in a layer) pre_mean, pre_std and stream_std are those of every k-th example, and counts
-        counts it k times (where a layer overflows, every k-th finite value).
+    pre_mean, pre_std: of the pre-activation z. stream_std: of the stream.
+    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z.
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
-    saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
+    saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid).
     nonfinite: share of the values of z that are NaN or infinite.
-    gradient: norm of the gradient of the mean cross-entropy with respect to the stream; None without labels.
-    weight_gradient: the same with respect to the weight of the last layer before the activation; None without labels.
-        Both are NaN where there is no gradient: no such layer, a frozen weight, or no way from there to the loss.
-    Lessons 02 to 07 and 09.
+    gradient: norm of the gradient of the mean cross-entropy at the stream. None without labels.
+    weight_gradient: the same at the weight of the last layer before the activation. Both are NaN
+    where there is no gradient: no such layer, a frozen weight, no way from there to the loss.
+
+    With over 8192 values in a layer, pre_mean, pre_std and stream_std are those of every k-th
+    example, and counts counts it k times (of a layer that overflows, every k-th finite value).
+    Lessons 01 to 07 and 09.
     """
 
     mean: np.ndarray
@@ -76,7 +77,7 @@ class Profile:
 
     @property
     def depth(self):
-        """How many hidden layers there are."""
+        """The number of hidden layers."""
         return len(self.mean)
 
     @property
@@ -89,7 +90,7 @@ class Profile:
         chosen = np.unique(np.linspace(0, self.depth - 1, 5).round().astype(int))
         networks = f", medians of {self.mean[0].size} networks" if self.mean.ndim > 1 else ""
         lines = [f"Profile of {self.depth} layers{networks}"]
-        lines.append("layer           " + "".join(f"{layer:10}" for layer in self.layers[chosen]))
+        lines.append(f"{'layer':16}" + "".join(f"{layer:10}" for layer in self.layers[chosen]))
         names = "std pre_std dead saturated nonfinite gradient weight_gradient"
         for name in names.split():
             if (values := getattr(self, name)) is not None:
@@ -98,12 +99,13 @@ class Profile:
         return "\n".join(lines)
 
 
-def activations(net, x):
+def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The pre-activation z and the output a of every hidden layer, as a list of pairs (z, a).
 
-    net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs). z and a are tensors of shape
-    (*stack, batch, width) that carry no gradient. Works in the mode, train or eval, that the network is in, and leaves it
-    unchanged. Raises ValueError on another module (which `profile` may be able to read). Lessons 01, 02, 03 and 05.
+    net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
+    z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
+    the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
+    Lessons 01, 02, 03 and 05.
     """
     require(isinstance(net, nn.Sequential), "net", "an nn.Sequential, such as build makes", net)
     _check_batch(x, None, net.parameters(), any_dtype=False)
@@ -129,15 +131,16 @@ def activations(net, x):
     return pairs
 
 
-def similarity(a):
-    """How alike the outputs of different images are: the mean correlation of two of them over the units.
+def similarity(a: torch.Tensor) -> np.ndarray:
+    """How alike a layer's outputs for different images are: the mean correlation of two of them.
 
-    a: a layer's outputs (*stack, batch, width), a tensor. Returns NumPy's numbers of shape `stack`, 1: the layer says the same of
-    all images, it is stuck; 0: they are as different as by chance. An image whose outputs are all equal is left out; NaN if
-    fewer than two others are there. Why not the mean cosine? Outputs of ReLU and sigmoid are positive, and that alone makes it
-    0.3 and 0.9. Why not the share of the variance that all images have in common? In a deep ReLU network images point in the
-    same direction and differ in length only, and that share stays at 0.9. Raises ValueError on another a.
-    After Poole et al. 2016, "Exponential Expressivity in Deep Neural Networks". Lessons 02, 07 and 09.
+    a: (*stack, batch, width). Returns numbers of shape `stack`. 1: the layer says the same of all
+    images, the network is stuck. 0: they are as different as by chance. The correlation is over the
+    units. An image whose outputs are all equal is left out. NaN if fewer than two others are there.
+    Why not the mean cosine? Outputs of ReLU and sigmoid are positive: that alone makes it 0.3 and
+    0.9. Why not the share of the variance that all images have in common? In a deep ReLU network
+    images differ in length only, but that share stays at 0.9. Raises ValueError on another a.
+    Poole et al. 2016, "Exponential Expressivity in Deep Neural Networks". Lessons 02, 07 and 09.
     """
     fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point()
     require(fine, "a", "a floating-point tensor of shape (*stack, batch, width)", a)
@@ -146,23 +149,26 @@ def similarity(a):
     length, size = (values.norm(dim=-1, keepdim=True) for values in (away, a))
     equal = length <= 1e-6 * size
     directions = torch.where(equal, 0.0, away / length)
-    # The sum over the images has the squared length `images`, and twice the correlation of each pair.
+    # Their sum has the squared length `images`, and twice the correlation of each pair.
     images = (~equal).sum((-2, -1))
     pairs = images * (images - 1)
     found = (directions.sum(-2).square().sum(-1) - images) / pairs
     return torch.where(pairs > 0, found, torch.nan).numpy()[()]
 
 
-def profile(net, x, y=None, bins=60, *, dtype=None):
-    """The Profile of `net` on the batch `x`, and of its gradient if the class numbers `y` are given.
+def profile(
+    net: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, bins: int = 60, *, dtype=None
+) -> Profile:
+    """The Profile of `net` on the batch `x`, with its gradients if the class numbers `y` are given.
 
-    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity, in the order in
-    which they run. (An nn.Identity is one if it stands between weights and no other activation does.) Of a compiled network the
-    original is described. x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
-    dtype: "float16", "bfloat16", "float32" or "float64": the pass is computed in it, so that an overflow can be met for
-    real; None takes x and the network as they are, and obeys torch.autocast. Computed on the CPU, in the mode, train or eval,
-    that the network is in. It is unchanged afterwards, running averages included, and carries no hook.
-    Raises ValueError on a bad argument, and on a network of which it could not say the truth.
+    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or
+    nn.Identity, in the order in which they run. (An nn.Identity is one if it stands between weights
+    and no other activation does.) Of a compiled network, the original is described.
+    x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
+    dtype: "float16", "bfloat16", "float32" or "float64" computes the pass in it, so that an
+    overflow can be met for real. None takes x and the network as they are, with torch.autocast.
+    It runs on the CPU, in the mode, train or eval, of the network, which stays as it is, running
+    averages included. Raises ValueError on a bad argument, and on a network that it cannot read.
     """
     bins = integer("bins", bins, 2, 127)
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, DTYPES)]
@@ -170,9 +176,10 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
     parts, parameters = dict(net.named_modules()), dict(net.named_parameters())
     _check_parts(parts, parameters.values())
     embeds = any(isinstance(part, nn.Embedding) for part in parts.values())
-    _check_batch(x, y, parameters.values(), cast or embeds)
-    labels, watch = y is not None, _Watch(bins)
+    _check_batch(x, y, parameters.values(), any_dtype=cast or embeds)
     compiled = any(p._compiled_call_impl or "_orig_mod" in p._modules for p in parts.values())
+    labels = y is not None
+    watch = _Watch(bins, labels)
     with (
         torch.inference_mode(not labels),
         torch.autocast("cpu", enabled=False) if cast else nullcontext(),
@@ -183,12 +190,9 @@ def profile(net, x, y=None, bins=60, *, dtype=None):
         x = x.detach().to(device="cpu", dtype=None if x.dtype in INDEXES else cast)
         if labels and x.is_floating_point():  # every layer has a gradient then, whatever is frozen
             x = (x.clone() if x.is_inference() else x).requires_grad_()
-        with watch.over(parts, labels):
+        with watch.over(parts):
             scores = torch.func.functional_call(net, copies, (x,))
-        columns = watch.columns(scores)
-        if labels:
-            columns |= _gradients(scores, y, watch)
-    return Profile(**columns)
+        return Profile(**watch.columns(scores), **(watch.gradients(scores, y) if labels else {}))
 
 
 def _check_parts(parts, parameters):
@@ -197,19 +201,18 @@ def _check_parts(parts, parameters):
         raise ValueError(
             "net must have values in all its weights, got a lazy one or the device meta"
         )
-    known = ", ".join(ACTIVATIONS)
-    kinds = [(part, _kind(part)) for part in parts.values()]
-    if not any(kind for _, kind in kinds):
+    known, found = ", ".join(ACTIVATIONS), [part for part in parts.values() if _kind(part)]
+    if not found:
         name = type(parts[""]).__name__
         raise ValueError(f"net must have at least one activation of {known}, got {name}")
-    for part, kind in kinds:
-        if kind and type(part).forward is not kind.forward:
+    for part in found:
+        if type(part).forward is not _kind(part).forward:
             got = f"{type(part).__name__}, which computes something else"
             raise ValueError(f"net must have activations of {known} only, got {got}")
 
 
 def _check_batch(x, y, parameters, any_dtype):
-    """Raises ValueError unless x and y are a batch for a network of such parameters and its class numbers."""
+    """Raises ValueError unless x and y are a batch for such parameters, and its class numbers."""
     fine = isinstance(x, torch.Tensor) and x.dim() > 1 and 0 not in x.shape and not x.is_meta
     require(fine, "x", "a tensor of shape (batch, inputs)", x)
     fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]
@@ -221,14 +224,12 @@ def _check_batch(x, y, parameters, any_dtype):
 
 
 def _copies(buffers, parameters, cast, labels):
-    """What the pass runs on instead: copies of the buffers, for running averages move, and of parameters that are to be cast."""
+    """Copies of the buffers, since running averages move, and of parameters to be cast."""
     copies = {}
     for name, value in [*buffers.items(), *parameters.items()]:
         dtype = cast if cast and value.is_floating_point() else value.dtype
-        usable = (
-            value.dtype == dtype and not value.is_cuda and not (labels and value.is_inference())
-        )
-        if name in buffers or not usable:
+        usable = value.dtype == dtype and value.device.type == "cpu"
+        if name in buffers or not usable or (labels and value.is_inference()):
             copies[name] = value.detach().clone().to(device="cpu", dtype=dtype)
             copies[name].requires_grad_(labels and value.requires_grad)
     return copies
@@ -237,27 +238,26 @@ def _copies(buffers, parameters, cast, labels):
 class _Watch:
     """What a pass shows, in the order in which it runs.
 
-    seen: for each activation its records, one per network, the shape of z, the stream (or z), and the node of autograd's graph
-    that has made z. products: the weight behind each node that a layer with one has made.
+    seen: for each activation its records, one for each network, the shape of z, the stream (or z),
+    and the node of autograd's graph that has made z. products: from the node that a layer with a
+    weight has made to that weight.
     """
 
-    def __init__(self, bins):
-        self.steps = np.linspace(0, 1, bins + 1)
+    def __init__(self, bins, labels):
+        self.labels, self.steps = labels, np.linspace(0, 1, bins + 1)
         self.seen, self.products = [], {}
         self.stream, self.blocks = None, 0  # where the pass stands in a residual network
         self.weighted = False  # whether a weight has run since the last activation
         self.open = (
-            False  # whether the last one seen is an nn.Identity, which counts if a weight follows
+            False  # whether the last one seen is an nn.Identity: it counts if a weight follows
         )
 
     @contextmanager
-    def over(self, parts, labels):
-        """Looks at a network's modules, by name, as long as the block runs; then the hooks are gone."""
+    def over(self, parts):
+        """Looks at a network's modules, by name, while the block runs; then the hooks are gone."""
         hooks, in_place = [], []
-        # Every hook takes time, and weights matter to gradients, streams and nn.Identity only.
-        weights = labels or any(
-            isinstance(part, (nn.Identity, Residual)) for part in parts.values()
-        )
+        # A hook takes time. Weights matter to gradients, to streams and to nn.Identity only.
+        others = any(isinstance(part, (nn.Identity, Residual)) for part in parts.values())
         for name, part in parts.items():
             if isinstance(part, Residual):
                 hooks.append(part.register_forward_pre_hook(self.block_begins))
@@ -265,11 +265,11 @@ class _Watch:
             elif _kind(part):
                 hooks.append(part.register_forward_hook(self.activation_ran))
                 in_place += [part] if getattr(part, "inplace", False) else []
-            elif weights and _has_weight(part) and "shortcut" not in name.split("."):
-                hooks.append(part.register_forward_hook(self.weight_ran))
+            elif (self.labels or others) and _is_layer(name, part):
+                hooks.append(part.register_forward_hook(self.layer_ran))
         try:
             for part in in_place:
-                part.inplace = False  # or its input would be gone when it is to be looked at
+                part.inplace = False  # or its input would be gone when it is looked at
             yield
         finally:
             for part in in_place:
@@ -283,7 +283,7 @@ class _Watch:
     def block_ends(self, block, inputs, output):
         self.blocks, self.stream = self.blocks - 1, output
 
-    def weight_ran(self, layer, inputs, output):
+    def layer_ran(self, layer, inputs, output):
         self.weighted, self.open = True, False
         self.stream = self.stream if self.blocks else None
         self.products[output.grad_fn] = layer.weight
@@ -307,40 +307,62 @@ class _Watch:
         if self.open:
             self.seen.pop()
         require(self.seen, "net", "a network whose activations run", None)
-        records = []
-        for of_layer, shape, *_ in self.seen:
+        for _, shape, *_ in self.seen:
             if shape[:-1] != scores.shape[:-1]:
                 got = f"an activation of shape {tuple(shape)}"
                 raise ValueError(f"net must be fully connected, got {got}")
-            records += of_layer
+        records, stack = [record for of, *_ in self.seen for record in of], scores.shape[:-2]
         columns = {name: np.array([record[name] for record in records]) for name in records[0]}
-        stack = scores.shape[:-2]
         return {name: each.reshape(-1, *stack, *each.shape[1:]) for name, each in columns.items()}
 
-    def weights(self):
-        """The weight of the last layer before each activation, or None: a walk back along autograd's graph from z.
+    def gradients(self, scores, y):
+        """The norms of the gradients at the streams and at the weights, for each network."""
+        stack = scores.shape[:-2]
+        loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
+        at = {
+            "gradient": [stream for _, _, stream, _ in self.seen],
+            "weight_gradient": self.weights(),
+        }
+        asked = [value for values in at.values() for value in values if value is not None]
+        asked = [value for value in asked if value.requires_grad]
+        found = {}
+        if asked and loss.requires_grad:
+            gradients = torch.autograd.grad(loss, asked, allow_unused=True)
+            found = {id(value): gradient for value, gradient in zip(asked, gradients)}
 
-        It ends at what a layer with a weight has made, and at what an earlier walk has passed: a residual network's stream leads
-        back to all the layers before.
+        def norm(value):
+            if (gradient := found.get(id(value))) is None:
+                return np.full(stack, np.nan)
+            each = gradient.shape[: len(stack)] == stack  # or one weight for all networks
+            gradient = gradient.double().flatten(len(stack) if each else 0)
+            return np.broadcast_to(torch.linalg.vector_norm(gradient, dim=-1).numpy(), stack)
+
+        return {name: np.array([norm(value) for value in values]) for name, values in at.items()}
+
+    def weights(self):
+        """For each activation the weight of the last layer before it, or None.
+
+        A walk from z back along autograd's graph. It ends where a layer with a weight has run, and
+        where an earlier walk has been: a residual network's stream leads back to all layers before.
         """
-        passed, found = set(), {}
+        passed, weights = set(), {}
         for number, (*_, start) in enumerate(self.seen, 1):
-            weights, waiting = [], [] if start in found else [start]
+            found, waiting = [], [] if start in weights else [start]
             while waiting:
                 node = waiting.pop()
-                if node in passed or node is None:
+                if node is None or node in passed:
                     continue
                 passed.add(node)
                 if node in self.products:
-                    weights.append(self.products[node])
+                    found.append(self.products[node])
                 else:
                     waiting += [source for source, _ in node.next_functions]
-            if len(weights) > 1:
-                shapes = " and ".join(str(tuple(weight.shape)) for weight in weights)
+            if len(found) > 1:
+                shapes = " and ".join(str(tuple(weight.shape)) for weight in found)
                 got = f"weights of shape {shapes} for number {number}"
                 raise ValueError(f"net must feed each activation from one weight, got {got}")
-            found.setdefault(start, weights[0] if weights else None)
-        return [found[start] for *_, start in self.seen]
+            weights.setdefault(start, found[0] if found else None)
+        return [weights[start] for *_, start in self.seen]
 
 
 def _kind(part):
@@ -348,26 +370,29 @@ def _kind(part):
     return next((kind for kind in KINDS if isinstance(part, kind)), None)
 
 
-def _has_weight(part):
-    """Whether a module is a layer with a weight matrix."""
+def _is_layer(name, part):
+    """Whether a module has a weight matrix, and stands in no shortcut, which is no layer."""
     weight = part._parameters.get("weight")
-    return weight is not None and weight.dim() > 1 and not any(part.children())
+    has_weight = weight is not None and weight.dim() > 1 and not any(part.children())
+    return has_weight and "shortcut" not in name.split(".")
 
 
 def _record(kind, steps, z, a, stream=None):
     """What a Profile says of a layer of one network; z, a, stream: (batch, width).
 
-    A profile is to cost little more than the forward pass itself: see tests/benchmark.py. So there are few passes over all
-    values, a sample of z has to do for its histogram and moments, and NumPy does what is small, where a call to torch costs
-    more than its work.
+    A profile is to cost little more than the forward pass: see tests/benchmark.py. So there are few
+    passes over all values, a sample of z has to do for its histogram and moments, and NumPy does
+    what is small, where a call to torch costs more than its work.
     """
     z, a = (signal.float() if signal.dtype in HALF else signal for signal in (z, a))
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
-    record = {"min": AT[kind](low), "max": AT[kind](high), "saturated": _saturated(kind, a)}
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
-    record["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
     norm = float(torch.linalg.vector_norm(a))
+    record = {"min": AT[kind](low), "max": AT[kind](high)}
     record["mean"], record["std"] = _moments(a, float(sums.sum()), norm)
+    record["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
+    flat = SLOPE[kind](a) < FLAT if kind in SLOPE else None
+    record["saturated"] = 0.0 if flat is None else float(flat.double().mean())
     k = math.ceil(z.numel() / SAMPLE)
     if math.isfinite(low) and math.isfinite(high):
         sample, record["nonfinite"] = z[::k].numpy().ravel(), 0.0
@@ -380,9 +405,7 @@ def _record(kind, steps, z, a, stream=None):
     record["stream_std"] = record["pre_std"]
     if stream is not None:
         record["stream_std"] = _sample_moments(stream[::k].to(z.dtype).numpy().ravel())[1]
-    if high - low <= max(
-        1e-300, 1e-12 * max(-low, high)
-    ):  # all alike: edges around, as np.histogram has
+    if high - low <= max(1e-300, 1e-12 * max(-low, high)):  # all alike: as np.histogram does it
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
     record["counts"] = k * _histogram(sample, low, high, len(steps) - 1)
@@ -390,17 +413,17 @@ def _record(kind, steps, z, a, stream=None):
     return record
 
 
-def _moments(v, total, norm):
-    """Mean and standard deviation of the values of v, from their sum and their norm (NaN if a value is not finite)."""
-    count = math.prod(v.shape)
+def _moments(values, total, norm):
+    """Mean and standard deviation, from the sum and the norm (NaN if a value is not finite)."""
+    count = math.prod(values.shape)
     mean, square = total / count, norm * norm / count
     variance = square - mean * mean
     if 1e-24 < square < 1e24 and variance > 0.01 * square:
         return mean, variance**0.5
-    # Squares near the ends of float32's range, or a mean so large that the difference would cancel: slowly, then.
-    v = np.asarray(v, np.float64)
-    unit = float(abs(v).max()) or 1.0
-    return float((v / unit).mean()) * unit, float((v / unit).std()) * unit
+    # Squares near the ends of float32's range, or a mean so large that the difference would cancel.
+    values = np.asarray(values, np.float64)
+    unit = float(abs(values).max()) or 1.0
+    return float((values / unit).mean()) * unit, float((values / unit).std()) * unit
 
 
 def _sample_moments(sample):
@@ -409,45 +432,11 @@ def _sample_moments(sample):
 
 
 def _histogram(z, low, high, bins):
-    """np.histogram's counts of z in `bins` bins from low to high, up to values that lie on an edge."""
+    """np.histogram's counts of z in bins from low to high, up to values that lie on an edge."""
     if len(z) == 0:
         return np.zeros(bins, int)
     scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
-    if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # bins too fine for float32
+    if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # too fine for float32
         return np.histogram(z.astype(np.float64), bins, (low, high))[0]
-    return np.bincount(
-        (z * z.dtype.type(scale) - z.dtype.type(low * scale)).astype(np.uint8), minlength=bins
-    )
-
-
-def _saturated(kind, a):
-    """Share of the outputs where the slope of tanh (1 - a²) or sigmoid (a - a²) is below FLAT times its steepest."""
-    if kind is nn.Tanh:
-        return float((1 - a**2 < FLAT).double().mean())
-    if kind is nn.Sigmoid:
-        return float((4 * a * (1 - a) < FLAT).double().mean())
-    return 0.0
-
-
-def _gradients(scores, y, watch):
-    """Norms of the gradients at what each layer works on and at its weight, per network of a stack."""
-    loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
-    columns = {"gradient": [stream for _, _, stream, _ in watch.seen]}
-    columns["weight_gradient"] = watch.weights()
-    asked = {id(value): value for column in columns.values() for value in column}
-    asked = [value for value in asked.values() if value is not None and value.requires_grad]
-    found = (
-        torch.autograd.grad(loss, asked, allow_unused=True) if loss.requires_grad and asked else ()
-    )
-    found = {id(value): gradient for value, gradient in zip(asked, found)}
-    stack = scores.shape[:-2]
-
-    def norm(value):
-        gradient = found.get(id(value))
-        if gradient is None:
-            return np.full(stack, np.nan)
-        shared = gradient.shape[: len(stack)] != stack  # one weight for all networks
-        flat = gradient.double().flatten(0 if shared else len(stack))
-        return np.broadcast_to(torch.linalg.vector_norm(flat, dim=-1).numpy(), stack)
-
-    return {name: np.array([norm(value) for value in column]) for name, column in columns.items()}
+    places = z * z.dtype.type(scale) - z.dtype.type(low * scale)
+    return np.bincount(places.astype(np.uint8), minlength=bins)
