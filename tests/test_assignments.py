@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -635,3 +636,135 @@ def test_a_text_that_cannot_be_drawn_is_shown_as_it_is(text):
     nb = notebook("A1") | {"cells": [*notebook("A1").cells, new_markdown_cell(text)]}
     page = page_of(nbformat.from_dict(nb))
     assert "attachment:" in page and "How large is the signal?" in page
+
+
+# --- nbgrader's whole way ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A copy of the teacher's folder in which A1 has been generated."""
+    course = grading_table.Course(tmp_path_factory.mktemp("course"))
+    course.run("generate_assignment")
+    return course
+
+
+@pytest.fixture(scope="module")
+def results(course):
+    """By name: the submissions of A1, graded in one batch, and what became of them."""
+    batch = grading_table.submissions(course.released("A1"))
+    found = grading_table.grade(course, batch, order=0)
+    return {name: (submission, found[name]) for name, submission in batch.items()}
+
+
+@pytest.mark.slow
+def test_every_submission_of_a_batch_gets_the_mark_that_it_deserves_and_is_told_why(results):
+    problems = {name: grading_table.wrong(*result) for name, result in results.items()}
+    assert len(results) > 40 and {name: one for name, one in problems.items() if one} == {}
+
+
+@pytest.mark.slow
+def test_feedback_shows_no_hidden_line_and_no_traceback_of_a_test(results, course):
+    for name, (_, result) in results.items():
+        assert "hand_in(" not in result.page and "HIDDEN TESTS" not in result.page.replace(
+            "### BEGIN HIDDEN TESTS\nprint", ""
+        ), name
+        path = course.folder / "autograded" / result.student / "A1" / "A1.ipynb"
+        run = nbformat.read(path, as_version=4)
+        outputs = [output for cell in graded(run).values() for output in cell.outputs]
+        assert all(len(output.get("traceback", [])) <= 1 for output in outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_released_version_shows_no_solution_runs_without_an_error_and_gets_no_points(
+    name, course, mark, capsys
+):
+    course.run("generate_assignment", "--force", assignment=name)
+    released = course.released(name)
+    assert not re.search("hand_in|SOLUTION|HIDDEN", nbformat.writes(released))
+    assert not set(graded(released)) ^ set(graded(notebook(name)))
+    space = ran(released)
+    for cell in graded(released).values():
+        if cell.cell_type == "code":
+            exec(cell.source, space)  # noqa: S102
+            assert "Your turn" in capsys.readouterr().out
+    assert set(mark(name, space=space).values()) == {"not answered"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES[1:4])
+def test_the_solutions_get_full_marks(name, tmp_path):
+    course = grading_table.Course(tmp_path)
+    course.run("generate_assignment", assignment=name)
+    course.hand_in("anna", {"*_" + name + ".ipynb": nbformat.writes(notebook(name))}, name)
+    for step in ("zip_collect", "autograde"):
+        course.run(step, assignment=name)
+    row = course.grades()[name, "anna"]
+    assert (float(row["score"]), float(row["max_score"])) == (20, 20)
+
+
+@pytest.mark.slow
+def test_recipes_get_the_marks_that_they_deserve(tmp_path):
+    course = grading_table.Course(tmp_path)
+    course.run("generate_assignment", assignment="A5")
+    batch = grading_table.open_tasks()
+    found = grading_table.grade(course, batch, order=0, assignment="A5")
+    assert {name: grading_table.wrong(batch[name], found[name]) for name in batch} == dict.fromkeys(
+        batch, ""
+    )
+
+
+@pytest.mark.slow
+def test_a_grader_that_was_killed_goes_on_where_it_was(course_of_three):
+    """It is killed while the second of three submissions runs."""
+    course = course_of_three
+    process = course.start("autograde")
+    second = course.folder / "autograded" / "b" / "A1" / "A1.ipynb"
+    while not second.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    left = json.loads(second.read_text(encoding="utf-8"))
+    assert "marked" not in left["metadata"]
+    log = course.run("autograde")
+    assert "b/A1 is not finished: it is graded again" in log and "Skipping existing" in log
+    course.run("generate_feedback")
+    grades = course.grades()
+    assert [float(grades["A1", student]["score"]) for student in "abc"] == [20, 20, 20]
+    assert all(course.page(student) for student in "abc")
+
+
+@pytest.fixture
+def course_of_three(tmp_path):
+    course = grading_table.Course(tmp_path)
+    course.run("generate_assignment")
+    for student in "abc":
+        course.hand_in(student, {"/A1.ipynb": PLAIN})
+    return course
+
+
+@pytest.mark.slow
+def test_a_bad_seed_stops_the_command(course):
+    course.environment["ASSIGNMENT_SEED"] = "first of May"
+    log = course.run("autograde", status=1)
+    course.environment["ASSIGNMENT_SEED"] = SEED
+    assert (
+        log.strip().endswith("from 1 to 10**18 - 1, got 'first of May'") and "Traceback" not in log
+    )
+
+
+@pytest.mark.slow
+def test_a_hub_releases_and_collects(course, tmp_path):
+    """The exchange of a hub, in which the teacher's folder and a student's are different ones."""
+    exchange = tmp_path / "exchange"
+    exchange.mkdir()
+    exchange.chmod(0o777)
+    course.run("release_assignment", f"--Exchange.root={exchange}")
+    assert (exchange / "depth" / "outbound" / "A1" / "A1.ipynb").exists()
+    handed_in = exchange / "depth" / "inbound" / "someone+A1+2030-01-01 00:00:00 UTC+aaaa"
+    shutil.copytree(course.folder / "release" / "A1", handed_in)
+    (handed_in / "timestamp.txt").write_text("2030-01-01 00:00:00 UTC")
+    course.run("collect", f"--Exchange.root={exchange}", "--ExchangeCollect.check_owner=False")
+    assert (course.folder / "submitted" / "someone" / "A1" / "A1.ipynb").exists()

@@ -58,7 +58,7 @@ def survives(recipe, seed, leeway):
         )
     if not history.loss[-1] < 0.95 * math.log(10):
         raise Mistake(
-            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): is one image like the other to it?"
+            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): do different images still get different scores?"
         )
 
 
