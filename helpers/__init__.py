@@ -1,6 +1,6 @@
 """The shared model code of the course: one builder, one probe, one way to train, one live figure. Hands on the names only."""
 
-from .checks import check, compare
+from .exercises import check, compare
 from .datasets import digits, recorded, spirals
 from .explorer import (
     AveragesExplorer,

@@ -4,18 +4,17 @@ nbgrader's way that is ours. The whole way, in the commands of the teacher's gui
 import importlib
 import json
 import logging
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import grading_table
 import nbformat
+import nbgrader.api
 import numpy as np
 import pytest
 import torch
@@ -29,7 +28,8 @@ from nbgrader.utils import compute_checksum, is_grade
 from traitlets import Any
 from traitlets.config import LoggingConfigurable, PyFileConfigLoader
 
-from helpers import build, checks, digits, fit
+from helpers import build, digits, fit
+from helpers.exercises import Mistake, judge
 
 ROOT = grading_table.ROOT
 FOLDER = grading_table.FOLDER
@@ -96,8 +96,8 @@ def solved(name):
 def test_whatever_an_answer_returns_is_told_in_a_line(name, odd):
     exercises = importlib.import_module(name.lower()).EXERCISES
     for one in exercises:
-        with pytest.raises(checks.Mistake):
-            checks.check(one, lambda *arguments: odd, exercises=exercises)
+        with pytest.raises(Mistake):
+            judge.check(one, lambda *arguments: odd, exercises=exercises)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def mark(monkeypatch, capsys):
     With `space`, of the names in that instead of the solutions."""
     shown = []
     monkeypatch.setattr(
-        checks, "display", lambda data, raw: shown.append(new_output("display_data", data=data))
+        judge, "display", lambda data, raw: shown.append(new_output("display_data", data=data))
     )
     monkeypatch.setattr(
         grading, "exercises", lambda name: importlib.import_module(name.lower()).EXERCISES
@@ -169,6 +169,7 @@ def test_the_model_explanation_keeps_to_its_150_words():
     assert 100 < len(answer.split("SOLUTION")[1].split()) <= 150
 
 
+@pytest.mark.slow
 def test_pytest_runs_the_source_notebooks_and_not_what_nbgrader_makes_of_them(tmp_path):
     (tmp_path / "tests").mkdir()
     for name in ("pyproject.toml", "tests/nbval_tolerance.py"):
@@ -219,11 +220,11 @@ def test_an_unusual_right_answer_keeps_all_points(name, code, mark):
 @pytest.mark.parametrize("name", NAMES[:4])
 def test_each_known_mistake_is_named(name, capsys):
     for exercise_name, exercise in grading.exercises(name).items():
-        for seed in range(3):
-            checks.check(exercise_name, exercise.answer, seed, grading.exercises(name))
+        for seed in range(2):
+            judge.check(exercise_name, exercise.answer, grading.exercises(name), seed)
             for message, mistake in exercise.mistakes.items():
-                with pytest.raises(checks.Mistake) as caught:
-                    checks.check(exercise_name, mistake, seed, grading.exercises(name))
+                with pytest.raises(Mistake) as caught:
+                    judge.check(exercise_name, mistake, grading.exercises(name), seed)
                 assert str(caught.value) == message, exercise_name
     capsys.readouterr()
 
@@ -267,7 +268,7 @@ def test_what_nobody_would_hand_in_gets_nothing(forged):
         ("A5", "another"),
         ("A5", "train"),
     ):
-        with pytest.raises(checks.Mistake):
+        with pytest.raises(Mistake):
             grading.verdict(name, test, forged, seed=1)
 
 
@@ -307,13 +308,13 @@ def test_bad_luck_on_one_split_costs_no_points(by_seed, passes, errors):
     if passes:
         grading.verdict("A5", "train", RECIPE, seed=7)
         return
-    with pytest.raises(checks.Mistake, match="on other instances than the visible ones"):
+    with pytest.raises(Mistake, match="on other instances than the visible ones"):
         grading.verdict("A5", "train", RECIPE, seed=7)
 
 
 def test_the_visible_limit_is_the_one_that_the_task_names(errors, capsys):
     errors[0] = 0.101
-    with pytest.raises(checks.Mistake, match="10% of its training digits, and 10% are allowed"):
+    with pytest.raises(Mistake, match="10% of its training digits, and 10% are allowed"):
         a5.check("train", lambda: {"skip": True})
     errors[0] = 0.099
     a5.check("train", lambda: {"skip": True})
@@ -324,13 +325,13 @@ def test_numbers_of_numpy_and_torch_are_numbers_in_sight_as_for_the_mark(errors,
     recipe = {"skip": np.True_, "branch_scale": torch.tensor(0.07), "epochs": np.int64(4)}
     shown = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "display", lambda data, raw: shown.append(data[checks.HANDED_IN]))
+        patch.setattr(judge, "display", lambda data, raw: shown.append(data[judge.HANDED_IN]))
         patch.setenv("ASSIGNMENT_SEED", SEED)
         a5.check("train", lambda: recipe)
         a5.hand_in("train", lambda: recipe)
     grading.verdict("A5", "train", shown[0], seed=7)
     for bad in ({"epochs": 4.0}, {"epochs": True}, {"epochs": [4]}, {"lr": 1j, "epochs": None}):
-        with pytest.raises(checks.Mistake, match="the budget is 4 epochs"):
+        with pytest.raises(Mistake, match="the budget is 4 epochs"):
             a5.check("train", lambda bad=bad: bad)
 
 
@@ -435,7 +436,9 @@ def gradebook(tmp_path_factory):
     """The address of a gradebook that holds A1, as `nbgrader generate_assignment` makes it."""
     url = f"sqlite:///{tmp_path_factory.mktemp('gradebook')}/gradebook.db"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        patch.setattr(
+            nbgrader.api, "get_alembic_version", lambda: "1"
+        )  # by a program, which is slow
         with Gradebook(url) as book:
             book.add_assignment("A1")
     resources = {

@@ -21,7 +21,7 @@ from helpers import (
     profile,
     sweep,
 )
-from helpers.checks import Mistake
+from helpers.exercises import Mistake
 from helpers.networks import BatchNorm
 from helpers.playground import Run
 

@@ -3,8 +3,10 @@
 import math
 from functools import cache, partial
 
-from helpers import build, checks, digits, fit
-from helpers.checks import Exercise, Mistake, named
+from helpers import build, digits, fit
+from helpers.exercises import judge
+from helpers.exercises.asking import Mistake, named
+from helpers.exercises.judge import Exercise
 
 DEPTH, WIDTH, BATCH, EPOCHS = 200, 32, 64, 4
 START = {
@@ -171,5 +173,5 @@ EXERCISES = {
     ),
 }
 
-check = partial(checks.check, exercises=EXERCISES)
-hand_in = partial(checks.hand_in, exercises=EXERCISES)
+check = partial(judge.check, exercises=EXERCISES)
+hand_in = partial(judge.hand_in, exercises=EXERCISES)
