@@ -5,7 +5,7 @@ from .networks import BatchNorm, LayerNorm, Linear, Residual, batch_norm, batch_
 from .networks import build, build_conv, cross_entropy
 from .signals import activations, profile, similarity
 from .training import Trainer, error, fit, sweep
-from .checks import check, compare
+from .exercises import check, compare
 from .live.explorers import (
     AveragesExplorer,
     DepthExplorer,

@@ -30,15 +30,8 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import is_grade
 
-from helpers.checks import (
-    HANDED_IN,
-    Mistake,
-    fixed_settings,
-    judge,
-    new_generator,
-    received,
-    unanswered,
-)
+from helpers.exercises.asking import Mistake, fixed_settings, new_generator, received, unanswered
+from helpers.exercises.judge import HANDED_IN, judge
 
 torch.set_num_threads(1)  # A5 is trained here, and one thread is quicker for matrices this small
 SOURCE = Path(__file__).parent / "source"
@@ -313,7 +306,7 @@ def marked(outputs, assignment, name):
 
 
 def verdict(assignment, name, handed_in, seed=None):
-    """Raises Mistake unless `handed_in`, a text from `helpers.checks.hand_in`, is right on the instances of `seed`."""
+    """Raises Mistake unless `handed_in`, a text from `helpers.exercises.judge.hand_in`, is right on the instances of `seed`."""
     exercise = exercises(assignment)[name]
     seed = int(os.environ["ASSIGNMENT_SEED"]) if seed is None else seed
     if not isinstance(handed_in, str) or len(handed_in) > LONGEST_ANSWER:

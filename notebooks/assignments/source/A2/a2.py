@@ -4,8 +4,9 @@ from functools import partial
 
 import torch
 
-from helpers import checks
-from helpers.checks import Exercise, Mistake, gradient_through, named, unanswered
+from helpers.exercises import judge
+from helpers.exercises.asking import Mistake, gradient_through, named, unanswered
+from helpers.exercises.judge import Exercise
 
 
 def forward_with(
@@ -317,5 +318,5 @@ EXERCISES = {
     ),
 }
 
-check = partial(checks.check, exercises=EXERCISES)
-hand_in = partial(checks.hand_in, exercises=EXERCISES)
+check = partial(judge.check, exercises=EXERCISES)
+hand_in = partial(judge.hand_in, exercises=EXERCISES)

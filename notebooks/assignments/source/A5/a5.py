@@ -3,8 +3,10 @@
 import math
 from functools import cache, partial
 
-from helpers import build, checks, digits, fit
-from helpers.checks import Exercise, Mistake, named
+from helpers import build, digits, fit
+from helpers.exercises import judge
+from helpers.exercises.asking import Mistake, named
+from helpers.exercises.judge import Exercise
 
 DEPTH, WIDTH, BATCH, EPOCHS = 200, 32, 64, 4
 START = {
@@ -58,7 +60,7 @@ def survives(recipe, seed, leeway):
         )
     if not history.loss[-1] < 0.95 * math.log(10):
         raise Mistake(
-            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): is one image like the other to it?"
+            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): do different images still get different scores?"
         )
 
 
@@ -171,5 +173,5 @@ EXERCISES = {
     ),
 }
 
-check = partial(checks.check, exercises=EXERCISES)
-hand_in = partial(checks.hand_in, exercises=EXERCISES)
+check = partial(judge.check, exercises=EXERCISES)
+hand_in = partial(judge.hand_in, exercises=EXERCISES)
