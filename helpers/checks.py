@@ -918,3 +918,7 @@ EXERCISES = {
         praise="One block or a thousand: the variance doubles once.",
     ),
 }
+
+from .exercises import lesson04
+
+EXERCISES |= lesson04.EXERCISES

@@ -1,0 +1,1 @@
+"""The exercises of the lessons: each answer in plain lines, the likely mistakes beside it."""
