@@ -304,7 +304,10 @@ def test_batch_norm_names_an_x_of_another_shape(rejects, stack, shape, allowed, 
 
 @pytest.mark.parametrize(
     "x, given",
-    [(torch.zeros(4, 6).double(), "torch.float64"), (np.zeros((4, 6)), "float64 ndarray of shape (4, 6)")],
+    [
+        (torch.zeros(4, 6).double(), "torch.float64"),
+        (np.zeros((4, 6)), "float64 ndarray of shape (4, 6)"),
+    ],
     ids=str,
 )
 def test_batch_norm_names_an_x_of_another_type(rejects, x, given):
