@@ -347,15 +347,8 @@ class Shortcut(nn.Module):
 
 @torch.inference_mode(False)  # or its weights could not be trained
 def build_conv(
-    depth: int,
-    *,
-    channels: tuple = (8, 16, 32),
-    image: tuple = (1, 8, 8),
-    classes: int = 10,
-    norm: str = "batch",
-    skip: bool = False,
-    seed: int = 0,
-) -> nn.Sequential:
+    depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes=10, norm="batch", skip=False, seed=0
+):
     """A convolutional network as He's for CIFAR, from flat images (batch, pixels) to class scores.
 
     depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of
@@ -471,7 +464,7 @@ def _check_x(x, width, stack, dtype):
 
 
 def _check_arrays(x, **others):
-    """ValueError unless x is an array (..., batch, width) and the others are arrays (..., width)."""
+    """ValueError unless x is an array (..., batch, width) and each other one is (..., width)."""
     for name, array in {"x": x, **others}.items():
         fine = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
         fine = fine or (isinstance(array, torch.Tensor) and array.is_floating_point())

@@ -387,16 +387,16 @@ def _record(kind, steps, z, a, stream=None):
     z, a = (signal.float() if signal.dtype in HALF else signal for signal in (z, a))
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
-    norm = float(torch.linalg.vector_norm(a))
+    length = float(torch.linalg.vector_norm(a))
     record = {"min": AT[kind](low), "max": AT[kind](high)}
-    record["mean"], record["std"] = _moments(a, float(sums.sum()), norm)
+    record["mean"], record["std"] = _moments(a, sums.sum(), length**2)
     record["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
     flat = SLOPE[kind](a) < FLAT if kind in SLOPE else None
     record["saturated"] = 0.0 if flat is None else float(flat.double().mean())
     k = math.ceil(z.numel() / SAMPLE)
     if math.isfinite(low) and math.isfinite(high):
         sample, record["nonfinite"] = z[::k].numpy().ravel(), 0.0
-        record["pre_mean"], record["pre_std"] = _sample_moments(sample)
+        record["pre_mean"], record["pre_std"] = _moments(sample, sample.sum(), sample @ sample)
     else:
         finite = z[torch.isfinite(z)].double().numpy()
         sample, record["nonfinite"] = finite[::k], 1 - len(finite) / z.numel()
@@ -404,7 +404,8 @@ def _record(kind, steps, z, a, stream=None):
         low, high = (finite.min(), finite.max()) if len(finite) else (np.nan, np.nan)
     record["stream_std"] = record["pre_std"]
     if stream is not None:
-        record["stream_std"] = _sample_moments(stream[::k].to(z.dtype).numpy().ravel())[1]
+        stream = stream[::k].to(z.dtype).numpy().ravel()
+        record["stream_std"] = _moments(stream, stream.sum(), stream @ stream)[1]
     if high - low <= max(1e-300, 1e-12 * max(-low, high)):  # all alike: as np.histogram does it
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
@@ -413,10 +414,10 @@ def _record(kind, steps, z, a, stream=None):
     return record
 
 
-def _moments(values, total, norm):
-    """Mean and standard deviation, from the sum and the norm (NaN if a value is not finite)."""
+def _moments(values, total, squares):
+    """Mean and standard deviation, from the sums of the values and of their squares."""
     count = math.prod(values.shape)
-    mean, square = total / count, norm * norm / count
+    mean, square = float(total) / count, float(squares) / count
     variance = square - mean * mean
     if 1e-24 < square < 1e24 and variance > 0.01 * square:
         return mean, variance**0.5
@@ -424,11 +425,6 @@ def _moments(values, total, norm):
     values = np.asarray(values, np.float64)
     unit = float(abs(values).max()) or 1.0
     return float((values / unit).mean()) * unit, float((values / unit).std()) * unit
-
-
-def _sample_moments(sample):
-    """Mean and standard deviation of a NumPy array with one axis."""
-    return _moments(sample, float(sample.sum()), float(np.dot(sample, sample)) ** 0.5)
 
 
 def _histogram(z, low, high, bins):
