@@ -78,5 +78,5 @@ EXERCISES = [
             beta comes after the scaling
                 (bias - mean) * scale + beta → (bias - mean + beta) * scale
         """,
-    )
+    ),
 ]
