@@ -55,8 +55,8 @@ class Profile:
     weight_gradient: the same at the weight of the last layer before the activation. Both are NaN
     where there is no gradient: no such layer, a frozen weight, no way from there to the loss.
 
-    With over 8192 values in a layer, pre_mean, pre_std and stream_std are those of every k-th
-    example, and counts counts it k times (of a layer that overflows, every k-th finite value).
+    With over 8192 values in a layer, counts takes every k-th example, and counts it k times (of a
+    layer that overflows, every k-th finite value).
     Lessons 01 to 07 and 09.
     """
 
@@ -381,8 +381,8 @@ def _record(kind, steps, z, a, stream=None):
     """What a Profile says of a layer of one network; z, a, stream: (batch, width).
 
     A profile is to cost little more than the forward pass: see tests/benchmark.py. So there are few
-    passes over all values, a sample of z has to do for its histogram and moments, and NumPy does
-    what is small, where a call to torch costs more than its work.
+    passes over all values, a sample of z has to do for its histogram, and NumPy does what is small,
+    where a call to torch costs more than its work.
     """
     z, a = (signal.float() if signal.dtype in HALF else signal for signal in (z, a))
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
@@ -396,7 +396,8 @@ def _record(kind, steps, z, a, stream=None):
     k = math.ceil(z.numel() / SAMPLE)
     if math.isfinite(low) and math.isfinite(high):
         sample, record["nonfinite"] = z[::k].numpy().ravel(), 0.0
-        record["pre_mean"], record["pre_std"] = _moments(sample, sample.sum(), sample @ sample)
+        length = float(torch.linalg.vector_norm(z))
+        record["pre_mean"], record["pre_std"] = _moments(z, z.sum(), length**2)
     else:
         finite = z[torch.isfinite(z)].double().numpy()
         sample, record["nonfinite"] = finite[::k], 1 - len(finite) / z.numel()
@@ -404,8 +405,9 @@ def _record(kind, steps, z, a, stream=None):
         low, high = (finite.min(), finite.max()) if len(finite) else (np.nan, np.nan)
     record["stream_std"] = record["pre_std"]
     if stream is not None:
-        stream = stream[::k].to(z.dtype).numpy().ravel()
-        record["stream_std"] = _moments(stream, stream.sum(), stream @ stream)[1]
+        stream = stream.to(z.dtype)
+        length = float(torch.linalg.vector_norm(stream))
+        record["stream_std"] = _moments(stream, stream.sum(), length**2)[1]
     if high - low <= max(1e-300, 1e-12 * max(-low, high)):  # all alike: as np.histogram does it
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around

@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
-import helpers.explorer
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import nbformat
@@ -25,6 +24,7 @@ from browser import lab
 from IPython import get_ipython
 from jupyter_client.manager import start_new_kernel
 
+import helpers.live.explorers
 import helpers.live.playground
 from helpers import Explorer, build, digits, fit, profile
 from helpers.networks import ACTIVATIONS, Linear
@@ -184,7 +184,7 @@ def frame_times(repeats):
         total = cpu(lambda: (setattr(slider, "value", step), wait_until_sent()))
         return total - watch.spent
 
-    with mock.patch.multiple(helpers.explorer, **timed), mock.patch.dict(globals(), timed):
+    with mock.patch.multiple(helpers.live.explorers, **timed), mock.patch.dict(globals(), timed):
         for slider in (theirs, ours) * 3:
             frame(slider)
         return [[frame(theirs), frame(ours)] for _ in range(repeats)]

@@ -361,10 +361,14 @@ def test_the_page_gets_the_picture_of_the_settings_it_asked_for(made):
     }
     seen = look(X, None, 1, **explorer.state)
     np.testing.assert_array_equal(
-        np.frombuffer(explorer.shown["panels"][0]["lines"][0]["y"]), seen.std
+        np.frombuffer(explorer.shown["panels"][0]["lines"][0]["y"]), seen.pre_std
     )
     assert explorer.shown["sentence"] == explorer.alt
-    assert explorer.shown["table"][1][:3] == ["1", f"{seen.mean[0]:.3g}", f"{seen.std[0]:.3g}"]
+    assert explorer.shown["table"][1][:3] == [
+        "1",
+        f"{seen.pre_mean[0]:.3g}",
+        f"{seen.pre_std[0]:.3g}",
+    ]
 
 
 # --- in a notebook ------------------------------------------------------------------------------

@@ -51,11 +51,11 @@ def look(x, y, seed, *, dtype, batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
 
 
 def signal(x, y, seed, **settings):
-    """The Picture of a network at initialization: outputs and pre-activations; with y, the signal
-    and the gradient."""
+    """The Picture of a network at initialization: its pre-activations z; with y, the signal and the
+    gradient."""
     seen, dtype = look(x, y, seed, **settings), settings["dtype"]
-    std = seen.std if y is None else seen.stream_std  # the measure: of outputs, or of the stream
-    title = "Spread of each layer's output" if y is None else "Forward: spread of the signal"
+    std = seen.pre_std if y is None else seen.stream_std  # the measure: of z, or of the stream
+    title = "Size of the signal: the spread of z" if y is None else "Forward: spread of the signal"
     rate, factor = growth(**settings)
     grown = factor ** np.arange(seen.depth, dtype=float)
     limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max
@@ -120,7 +120,7 @@ def marks(depth, activation, norm="none", skip=False, branch_scale=None, **_):
 def layer_table(seen, activation):
     """A table of the first, the middle and the last layer."""
     kind = "dead" if activation in ("relu", "linear") else "saturated"
-    columns = {"mean": seen.mean, "std": seen.std}
+    columns = {"mean of z": seen.pre_mean, "std of z": seen.pre_std}
     if seen.gradient is not None:
         columns = {"spread": seen.stream_std, "gradient": seen.gradient}
     rows = [["layer", *columns, kind, "NaN, inf"]]
@@ -138,7 +138,7 @@ class Explorer(Live):
     where they are not None: norm, by name; batch, the examples that are normalized together, 2 to
     256; gamma, 0 to 3, and beta, -3 to 3, of every norm; skip, branch_scale, 0 to 1, and order, as
     in `build`. backward: shows the signal that the layers work on (the stream of `Profile`) and the
-    gradient of the loss, not outputs and pre-activations. seed: of the weights.
+    gradient of the loss, not the pre-activations. seed: of the weights.
     """
 
     def __init__(
