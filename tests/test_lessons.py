@@ -317,6 +317,7 @@ def test_02_a_step_moves_each_layer_further_than_the_one_before_it(seed):
     assert share.min() > 0.03 and share.max() < 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_02_the_drift_also_grows_in_standard_deviations_of_all_z_of_a_layer(seed):
     moved = drifts(seed, lr=0.03, ruler=torch.std)
