@@ -83,16 +83,20 @@ def test_every_link_of_the_readmes_leads_somewhere():
             )
 
 
+def ending(name):
+    """The last paragraph of a lesson's text, before its folded small print and its references."""
+    text = TEXTS[name].split("## References")[0]
+    return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).strip().split("\n\n")[-1]
+
+
 def test_each_lesson_ends_with_the_question_that_the_next_one_asks():
     names = [*LESSONS]
     for name, following in pairwise(names):
-        end = TEXTS[name].split("## References")[0].strip().split("\n\n")[-1]
-        assert re.search(r"\*\*[^*]+\?\*\*", end) and f"]({following}.ipynb)" in end, name
-        question = re.match(r"# \d\d · (.+)", TEXTS[following])[1]
-        assert question.endswith("?"), f"{following}: a lesson's title is its question"
-    assert re.search(
-        r"\*\*[^*]+\?\*\*", TEXTS[names[-1]].split("## References")[0].strip().split("\n\n")[-1]
-    )
+        question = r"\*\*[^*]+\?\*\*"
+        assert re.search(question, ending(name)) and f"]({following}.ipynb)" in ending(name), name
+        title = re.match(r"# \d\d · (.+)", TEXTS[following])[1]
+        assert title.endswith("?"), f"{following}: a lesson's title is its question"
+    assert re.search(question, ending(names[-1]))
 
 
 def test_the_readme_tells_each_lesson_and_its_minutes():
