@@ -507,7 +507,7 @@ def test_04_at_twice_the_length_the_gradient_is_half_as_large_and_perpendicular(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_04_a_small_gain_repairs_itself_and_a_large_one_does_not(seed):
-    for gain, least, most in ((0.088, 10, 1000), (11.3, 1, 1.02)):
+    for gain, least, most in ((0.088, 50, 1000), (11.3, 1, 1.02)):
         net = build(10, 32, norm="batch", gain=gain, seed=seed)
         before = net[0].weight.norm().item()
         fit(net, digits(0), lr=0.256, epochs=1, batch=64, schedule="constant", progress=False)
