@@ -130,6 +130,22 @@ def test_01_the_explorers_button_trains_a_network_with_the_norm_that_is_chosen()
         np.testing.assert_array_equal(now, 100 * history.train_error)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_01_a_least_squares_probe_reads_more_and_falls_later(seed):
+    data = digits(0)
+    [probe] = lesson(WORSE, "probe", data=data)
+    classes = torch.nn.functional.one_hot(data.y, 10).double()
+    nearest, fitted = [], []
+    for _, a in activations(build(depth=56, width=32, seed=seed), data.x):
+        nearest.append(probe(a, a, data.y))
+        x = torch.cat([(a - a.mean(0)) / a.std(), torch.ones(len(a), 1)], 1).double()
+        weight = torch.linalg.lstsq(x, classes, driver="gelsd").solution
+        fitted.append(100 * ((x @ weight).argmax(1) == data.y).float().mean().item())
+    assert min(many - few for few, many in zip(nearest, fitted)) > 0
+    half = [next(k for k, share in enumerate(shares) if share < 50) for shares in (nearest, fitted)]
+    assert half[0] < half[1]
+
+
 @pytest.mark.slow
 def test_01_a_network_that_overfits_knows_its_own_digits():
     data = digits(0)
