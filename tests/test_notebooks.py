@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import torch
 
-REWRITTEN = (
+REWRITTEN = ("01", "02", "03", "04", "05")  # the lessons that keep the limits of `excesses`
     "01",
     "02",
     "03",
