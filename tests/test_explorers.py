@@ -65,7 +65,7 @@ MADE = {  # every explorer of the lessons
     "RecurrentExplorer": lambda: RecurrentExplorer(),
     "AveragesExplorer": lambda: AveragesExplorer(),
     "MapExplorer": lambda: MapExplorer({"none": history(), "batch": history(0.02)}, **AXES),
-    "DepthExplorer": lambda: DepthExplorer(skip=True),
+    "DepthExplorer": lambda: DepthExplorer(norm="batch", skip=True),
     "SurfaceExplorer": lambda: SurfaceExplorer({"rugged": bowl(0.5), "smooth": bowl()}),
 }
 
@@ -199,6 +199,7 @@ BAD = [
     (AveragesExplorer, {"mode": None}, "mode must be one of 'train', 'eval', got None"),
     (DepthExplorer, {"depth": 9}, "depth must be one of 8, 14, 20, 26, 32, 38, 44, 50, 56, got 9"),
     (DepthExplorer, {"depth": None}, "depth must be one of 8, 14, 20, 26, 32, 38, 44, 50, 56, got None"),
+    (DepthExplorer, {"norm": "layer"}, "norm must be one of 'none', 'batch', got 'layer'"),
     (DepthExplorer, {"skip": 1}, "skip must be one of False, True, got 1"),
 ]  # fmt: skip
 
@@ -360,10 +361,14 @@ def test_the_page_gets_the_picture_of_the_settings_it_asked_for(made):
     }
     seen = look(X, None, 1, **explorer.state)
     np.testing.assert_array_equal(
-        np.frombuffer(explorer.shown["panels"][0]["lines"][0]["y"]), seen.std
+        np.frombuffer(explorer.shown["panels"][0]["lines"][0]["y"]), seen.pre_std
     )
     assert explorer.shown["sentence"] == explorer.alt
-    assert explorer.shown["table"][1][:3] == ["1", f"{seen.mean[0]:.3g}", f"{seen.std[0]:.3g}"]
+    assert explorer.shown["table"][1][:3] == [
+        "1",
+        f"{seen.pre_mean[0]:.3g}",
+        f"{seen.pre_std[0]:.3g}",
+    ]
 
 
 # --- in a notebook ------------------------------------------------------------------------------
@@ -661,14 +666,14 @@ def test_the_alternative_text_speaks_of_steps(made):
 
 def test_every_recorded_depth_is_shown_and_its_errors_are_the_records(made, subtests):
     explorer, (arrays, about) = made("DepthExplorer"), recorded("depths")
-    for skip, depth in product((False, True), about["axes"]["depth"]):
-        with subtests.test(skip=skip, depth=depth):
-            explorer.set(skip=skip, depth=depth)
-            at = about["axes"]["depth"].index(depth)
-            train, test = (
-                arrays[name][int(skip), at, -1].mean() for name in ("train_error", "test_error")
-            )
+    norms, skips, all_depths = about["axes"].values()
+    for norm, skip, depth in product(norms, skips, all_depths):
+        with subtests.test(norm=norm, skip=skip, depth=depth):
+            explorer.set(norm=norm, skip=skip, depth=depth)
+            at = norms.index(norm), int(skip), all_depths.index(depth), -1
+            train, test = (arrays[name][at].mean() for name in ("train_error", "test_error"))
             assert f"train error {train:.1%}, test error {test:.1%}" in explorer.alt
+            assert ("without norm" if norm == "none" else "with batch norm") in explorer.alt
             [chosen] = [line for line in explorer.panels[0].lines if line.kind == "chosen"]
             assert chosen.x.tolist() == [depth] and chosen.y == pytest.approx(100 * train)
 
@@ -693,6 +698,13 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_shown():
     explorer.set(depth=8)
     assert "Now, after epoch 3:" in explorer.alt, "it is kept"
     explorer.press("no such button")
+
+
+def test_what_has_no_control_is_batch_norm_without_skips():
+    bare, full = DepthExplorer(depth=32), DepthExplorer(depth=32, norm="batch", skip=False)
+    assert list(bare.state) == ["depth"] and bare.alt.startswith("32 layers: after 40 epochs")
+    for few, many in zip(bare.panels[0].lines, full.panels[0].lines):
+        np.testing.assert_array_equal(few.y, many.y)
 
 
 # --- loss surfaces --------------------------------------------------------------------------------

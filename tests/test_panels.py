@@ -165,6 +165,18 @@ def test_matplotlib_draws_the_panels_data():
     draw(picture).canvas.draw()
 
 
+def test_a_line_may_have_the_color_of_one_style_and_the_dashes_of_another():
+    x = np.arange(3.0)
+    lines = [Line(x, x, "train", 0, color=1), Line(x, x, "test", 1, "points", color=0), Line(x, x)]
+    panel = Panel("Colours", Axis("x", 0, 2), Axis("y", 0, 2), lines)
+    train, test, plain = draw(Picture([panel], [])).axes[0].lines
+    assert [train.get_color(), test.get_color(), plain.get_color()] == [
+        COLORS[k] for k in (1, 0, 0)
+    ]
+    assert [train.get_marker(), test.get_marker()] == [MARKERS[0], MARKERS[1]]
+    assert encode(lines[0])["color"] == 1 and encode(lines[2])["color"] is None
+
+
 def test_a_difference_would_be_found():
     def changed(change):
         picture = Picture([gradient([1, INF], limit=("l", 3.4e38)), cells()], [])

@@ -51,11 +51,11 @@ def look(x, y, seed, *, dtype, batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
 
 
 def signal(x, y, seed, **settings):
-    """The Picture of a network at initialization: outputs and pre-activations; with y, the signal
-    and the gradient."""
+    """The Picture of a network at initialization: its pre-activations z; with y, the signal and the
+    gradient."""
     seen, dtype = look(x, y, seed, **settings), settings["dtype"]
-    std = seen.std if y is None else seen.stream_std  # the measure: of outputs, or of the stream
-    title = "Spread of each layer's output" if y is None else "Forward: spread of the signal"
+    std = seen.pre_std if y is None else seen.stream_std  # the measure: of z, or of the stream
+    title = "Size of the signal: the spread of z" if y is None else "Forward: spread of the signal"
     rate, factor = growth(**settings)
     grown = factor ** np.arange(seen.depth, dtype=float)
     limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max
@@ -120,7 +120,7 @@ def marks(depth, activation, norm="none", skip=False, branch_scale=None, **_):
 def layer_table(seen, activation):
     """A table of the first, the middle and the last layer."""
     kind = "dead" if activation in ("relu", "linear") else "saturated"
-    columns = {"mean": seen.mean, "std": seen.std}
+    columns = {"mean of z": seen.pre_mean, "std of z": seen.pre_std}
     if seen.gradient is not None:
         columns = {"spread": seen.stream_std, "gradient": seen.gradient}
     rows = [["layer", *columns, kind, "NaN, inf"]]
@@ -138,7 +138,7 @@ class Explorer(Live):
     where they are not None: norm, by name; batch, the examples that are normalized together, 2 to
     256; gamma, 0 to 3, and beta, -3 to 3, of every norm; skip, branch_scale, 0 to 1, and order, as
     in `build`. backward: shows the signal that the layers work on (the stream of `Profile`) and the
-    gradient of the loss, not outputs and pre-activations. seed: of the weights.
+    gradient of the loss, not the pre-activations. seed: of the weights.
     """
 
     def __init__(
@@ -405,24 +405,36 @@ def distinct(name, values):
 # --- error against depth ------------------------------------------------------------------------
 
 
-def depths(record, recorded_depths, now, depth, skip=False):
-    """The Picture of recorded errors against depth, and of how the chosen depth was trained."""
-    at = recorded_depths.index(depth)
-    train, test = (100 * record[name][int(skip)] for name in ("train_error", "test_error"))
+BLACK = 4
+DEPTH_COLORS = {20: 0, 56: 1}  # blue and orange, as in lesson 01's pictures; any other depth: green
+
+
+def depths(record, axes, now, depth, norm=None, skip=None):
+    """The Picture of recorded errors against depth, and of how the chosen depth was trained.
+
+    The sentence names norm and skip where they are given."""
+    recorded_depths, at = axes["depth"], axes["depth"].index(depth)
+    networks = axes["norm"].index(norm or "batch"), axes["skip"].index(bool(skip))
+    train, test = (100 * record[name][networks] for name in ("train_error", "test_error"))
+    color = DEPTH_COLORS.get(depth, 2)
     epochs, seeds = np.arange(1, train.shape[1] + 1), train.shape[2]
     all_depths, left, right = np.array(recorded_depths), [], []
     for k, (name, error) in enumerate((("train", train), ("test", test))):  # depth, epoch, seed
         each = np.repeat(all_depths, seeds), error[:, -1].ravel()
-        left.append(Line(all_depths, error[:, -1].mean(1), name, k))
-        left.append(Line(*each, style=k, kind="points"))
-        right.append(Line(epochs, error[at].mean(1), name, k))
+        left.append(Line(all_depths, error[:, -1].mean(1), name, k, color=BLACK))
+        left.append(Line(*each, style=k, kind="points", color=BLACK))
+        right.append(Line(epochs, error[at].mean(1), name, k, color=color))
     ends = [["train", train[at, -1].mean()], ["test", test[at, -1].mean()]]
-    left.append(Line(np.array([depth]), np.array(ends[0][1:]), style=2, kind="chosen"))
-    trained = 100 * now[depth, skip].train_error if (depth, skip) in now else np.zeros(0)
-    right.append(Line(epochs[: len(trained)], trained, "train, now", 2))
+    left.append(Line(np.array([depth]), np.array(ends[0][1:]), style=2, kind="chosen", color=color))
+    trained = np.zeros(0)
+    if (depth, norm, skip) in now:
+        trained = 100 * now[depth, norm, skip].train_error
+    right.append(Line(epochs[: len(trained)], trained, "train, now", 3, color=color))
     errors = f"train error {ends[0][1]:.1f}%, test error {ends[1][1]:.1f}%"
-    kind = f"{depth} layers {'with' if skip else 'without'} skips"
-    said = f"{kind}: after {len(epochs)} epochs {errors} (means of {seeds} seeds)."
+    kinds = [] if norm is None else ["without norm" if norm == "none" else f"with {norm} norm"]
+    kinds += [] if skip is None else ["with skips" if skip else "without skips"]
+    said = f"{depth} layers {', '.join(kinds)}".strip()
+    said += f": after {len(epochs)} epochs {errors} (means of {seeds} seeds)."
     then = f"Now, after epoch {len(trained)}: {trained[-1]:.1f}%." if len(trained) else ""
     y = Axis("error, %", -5, 100)  # room for a line at 0
     x = Axis("depth", 5, 60, ticks=[(one, str(one)) for one in recorded_depths])
@@ -437,31 +449,31 @@ class DepthExplorer(Live):
     """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and
     how the chosen depth was trained. A button trains it now, with a new seed, and is followed.
 
-    depth: a recorded one. skip: whether the networks have skips; None is False, without a control.
+    depth: a recorded one. norm: "none" or "batch"; None is "batch", without a control. skip: whether
+    the networks have skips; None is False, without a control. Lessons 01 and 07.
     """
 
-    def __init__(self, *, depth=20, skip=None, seed=5):
+    def __init__(self, *, depth=20, norm=None, skip=None, seed=5):
         record, about = recorded("depths")
-        known, self.fit, self.now, self.seed = (
-            about["axes"]["depth"],
-            about["fit"],
-            {},
-            seeded(seed),
-        )
-        settings = {"depth": depth} if skip is None else {"depth": depth, "skip": skip}
+        axes, self.fit, self.now, self.seed = about["axes"], about["fit"], {}, seeded(seed)
+        optional = {"norm": norm, "skip": skip}
+        optional = {name: value for name, value in optional.items() if value is not None}
+        choices = {"depth": axes["depth"], "norm": axes["norm"]}
         act = "Trains a network of this depth, from a new seed", lambda: self.train(**self.settings)
-        compute = partial(depths, record, known, self.now)
-        super().__init__(compute, settings, {"depth": known}, {"train this depth now": act})
+        compute = partial(depths, record, axes, self.now)
+        settings = {"depth": depth, **optional}
+        super().__init__(compute, settings, choices, {"train this depth now": act})
 
-    def train(self, depth, skip=False):
+    def train(self, depth, norm=None, skip=None):
         """Trains a network as the recorded ones were, and shows it after every epoch."""
 
         def watch(history):
-            self.now[depth, skip] = history
+            self.now[depth, norm, skip] = history
             self.show()
 
-        net = build(depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=self.seed)
-        fit(net, digits(0), **self.fit, progress=False, watch=watch)
+        net = build(depth, 32, norm=norm or "batch", skip=bool(skip), seed=self.seed)
+        settings = {**self.fit, "lr": self.fit["lr"][norm or "batch"]}
+        fit(net, digits(0), **settings, progress=False, on_epoch=watch)
 
 
 # --- loss surfaces ------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ const live = (() => {
 
   // Draws a line of a panel; pale: a pinned one.
   function trace(context, line, x, y, colors, pale) {
-    const kind = KINDS[line.kind], color = kind.ink ? colors.ink : colors.lines[line.style]
+    const kind = KINDS[line.kind], color = kind.ink ? colors.ink : colors.lines[line.color ?? line.style]
     context.strokeStyle = context.fillStyle = color
     context.globalAlpha = pale ? 0.4 : 1
     if (kind.width) {
@@ -297,7 +297,7 @@ const live = (() => {
     names.forEach((name) => { name.at -= over })
     const right = Math.max(...lines.map((line) => x.at(line.x.at(-1))))
     for (const { line, at } of names) {
-      context.fillStyle = KINDS[line.kind].ink ? colors.ink : colors.lines[line.style]
+      context.fillStyle = KINDS[line.kind].ink ? colors.ink : colors.lines[line.color ?? line.style]
       context.fillText(line.name, right + 8, at)
     }
   }

@@ -52,13 +52,17 @@ class Axis:
 
 @dataclass
 class Line:
-    """Points (x, y) in the look of KINDS[kind] and the color, dashes and marker number `style`."""
+    """Points (x, y) in the look of KINDS[kind] and the color, dashes and marker number `style`.
+
+    color: the number of another colour, where the colour tells one thing and the dashes another.
+    """
 
     x: np.ndarray
     y: np.ndarray
     name: str = ""  # without one it is in no legend
     style: int = 0
     kind: str = "line"
+    color: int | None = None
 
 
 @dataclass
@@ -224,8 +228,8 @@ def draw_panel(ax, panel):
     else:
         ax.grid(axis="y")
     for line in panel.lines:
-        k = line.style
-        look = {"color": COLORS[k], "ls": DASHES[k], "marker": MARKERS[k], **KINDS[line.kind]}
+        k, color = line.style, line.style if line.color is None else line.color
+        look = {"color": COLORS[color], "ls": DASHES[k], "marker": MARKERS[k], **KINDS[line.kind]}
         if line.kind == "line":  # about 20 markers; lines that coincide have theirs in other places
             every = max(1, len(line.x) // 20)
             look["markevery"] = k * every // 2 % every, every

@@ -1,90 +1,284 @@
-"""What nbgrader does here that it does not do by itself; nbgrader_config.py puts it to work.
+"""How submissions are read, run and marked, where nbgrader does not do that by itself; nbgrader_config.py puts it to work.
 
 A submission runs in a kernel, a process of its own. There the hidden line of each test cell hands in what the student's function
-gives on fresh instances, as plain numbers; `Mark` judges them here, in nbgrader's process, to which that code has no access.
+gives on fresh instances, as plain numbers. `Mark` judges them here, in nbgrader's process, to which that code has no access.
 So it does not matter what a submission does to torch, to NumPy, to the checks or to IPython: without the right numbers, no points.
+
+No submission stops the others. What cannot be read or run, and what is not as it was released, becomes a line in the log that
+names the student, and the same line in that student's feedback.
 """
 
+import copy
 import importlib.util
 import json
 import os
+import re
+import shutil
 from functools import cache
+from glob import glob
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import indent
+from time import monotonic
 
+import nbformat
 import torch
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat.v4 import new_output
+from nbconvert.exporters import HTMLExporter, NotebookExporter
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from nbgrader.api import Gradebook
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor, OverwriteCells
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import is_grade
 
-from helpers.checks import HANDED_IN, Mistake, judge, unanswered
+from helpers.exercises.asking import Mistake, fixed_settings, new_generator, received, unanswered
+from helpers.exercises.judge import HANDED_IN, judge
 
 torch.set_num_threads(1)  # A5 is trained here, and one thread is quicker for matrices this small
 SOURCE = Path(__file__).parent / "source"
-LONGEST = 1_000_000  # characters of an answer
+LARGEST_FILE, LARGEST_OUTPUT, LONGEST_ANSWER = 100e6, 2e6, 1e6  # bytes, characters, characters
+NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+ENDED = "here or in an earlier cell your code ended Python itself, or could not be stopped"
+ENDED_BY_CHANCE = "your code ends Python itself, at a moment that depends on chance: nothing counts"
 
 
-def unplain(part):
-    """A part of an answer from what `plain` of helpers.checks made of it. Raises Mistake if that cannot have made it."""
-    if part == "...":
-        return ...
-    if isinstance(part, dict):
-        return {key: ... if one == "..." else one for key, one in part.items()}
-    if isinstance(part, str):
-        return part
+def valid_seed(text):
+    """The seed that a text names. Raises ValueError unless it is an integer that all draws here take, and not 0, which students see."""
+    if re.fullmatch(r"[0-9]{1,18}", text) is None or int(text) == 0:
+        raise ValueError(f"ASSIGNMENT_SEED must be an integer from 1 to 10**18 - 1, got {text!r}")
+    return int(text)
+
+
+# --- reading -------------------------------------------------------------------------------------------------------------------
+
+
+class Reader(NotebookExporter):
+    """Reads a submission, whatever its file holds. Where no notebook can be read, a notebook says so in its place."""
+
+    def __init__(self, *arguments, parent=None, **settings):
+        """Made once for each `nbgrader autograde`, before the first submission: also finds what an earlier one left unfinished."""
+        super().__init__(*arguments, parent=parent, **settings)
+        if parent is not None:
+            remove_unfinished(parent.coursedir, self.log)
+
+    def from_filename(self, filename, resources=None, **settings):
+        path = Path(filename)
+        notebook, notes = read(path)
+        add_notes(notebook, resources["nbgrader"]["student"], self.log, notes)
+        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
+        return self.from_notebook_node(notebook, resources, **settings)
+
+
+def read(path):
+    """The notebook in a file, in today's format, of cells with a source and nbgrader's metadata and nothing else; and a list.
+
+    Where there is none, the notebook is empty and the list says why.
+    """
     try:
-        shape, numbers = part
-        return (
-            torch.tensor(numbers, dtype=torch.double).reshape(shape) if shape else float(*numbers)
-        )
-    except (TypeError, ValueError, RuntimeError):
-        raise Mistake("what was handed in is neither a number nor a tensor") from None
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError("it is larger than 100 MB; clear its outputs")
+        data = path.read_bytes()
+        text = data.decode(json.detect_encoding(data), errors="replace")
+        if not text.strip():
+            raise ValueError("it is empty")
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+        text = text.encode("utf-8", errors="replace").decode()  # no half of a character
+        cells = nbformat.reads(text, as_version=4).cells
+        return new_notebook(cells=[clean(k, cell) for k, cell in enumerate(cells)]), []
+    except Exception as problem:  # noqa: BLE001, whatever a file may hold
+        why = str(problem).splitlines()[0][:100] if str(problem) else type(problem).__name__
+        return new_notebook(), [f"{path.name} is no notebook: {why}"]
 
 
-class Restore(OverwriteCells):
-    """Puts test cells back as they were released, also those that were deleted: at the end of the notebook."""
+def clean(k, cell):
+    """A new cell, number `k`, with what is needed of an old one: its source, its pictures and nbgrader's metadata."""
+    source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
+    new = NEW_CELL[cell.cell_type](source, id=f"cell-{k}")
+    if "attachments" in cell and cell.cell_type == "markdown":
+        pictured = new_markdown_cell(source, id=new.id, attachments=cell.attachments)
+        new = pictured if valid(pictured, "markdown_cell") else new
+    if "nbgrader" in cell.get("metadata", {}):
+        new.metadata.nbgrader = cell.metadata.nbgrader
+    return new
+
+
+def valid(part, kind):
+    """Whether a part of a notebook, such as an "output", has the form that nbformat asks for."""
+    try:
+        nbformat.validate(part, ref=kind, version=4, version_minor=5)
+        return True
+    except Exception:  # noqa: BLE001, also what is no dict
+        return False
+
+
+def add_notes(notebook, student, log, notes):
+    """Tells the teacher, in the log, and the student, in a cell at the top of the notebook."""
+    if not notes:
+        return
+    for note in notes:
+        log.warning("%s: %s", student, note)
+    text = "\n".join(["**About this submission**", "", *(f"- {note}" for note in notes)])
+    names = {cell.id for cell in notebook.cells}
+    free = next(name for k in range(len(names) + 1) if (name := f"notes-{k}") not in names)
+    notebook.cells.insert(0, new_markdown_cell(text, id=free))
+
+
+def remove_unfinished(coursedir, log):
+    """Removes what a grader left that was killed in the middle: it is graded now, and not skipped as existing."""
+    folders = coursedir.format_path(
+        coursedir.autograded_directory, coursedir.student_id, coursedir.assignment_id
+    )
+    for folder in map(Path, glob(folders)):
+        notebooks = list(folder.glob("*.ipynb"))
+        if not notebooks or not all(map(is_marked, notebooks)):
+            log.warning("%s is not finished: it is graded again", folder)
+            shutil.rmtree(folder)
+
+
+def is_marked(path):
+    """Whether a file holds a whole notebook that `Mark` has marked."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["marked"]
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+class Restore(NbGraderPreprocessor):
+    """Gives each cell of the assignment its grading metadata, once, and each test cell its text; adds test cells that are missing.
+
+    No other cell has such metadata afterwards, whatever a submission holds: two copies, both halves of a cell that was split,
+    a cell of another assignment, a foreign version.
+    """
 
     def preprocess(self, nb, resources):
-        nb, resources = super().preprocess(nb, resources)
-        kept = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells}
         names = resources["nbgrader"]["notebook"], resources["nbgrader"]["assignment"]
         with Gradebook(resources["nbgrader"]["db_url"]) as gradebook:
             source = gradebook.find_notebook(*names)
-            graded = {cell.name: cell.max_score for cell in source.grade_cells}
+            points = {cell.name: cell.max_score for cell in source.grade_cells}
             written = {cell.name for cell in source.solution_cells}
-            for cell in source.source_cells:
-                if cell.name in graded and cell.name not in kept:
-                    missing = self.missing_cell_transform(
-                        cell, graded[cell.name], is_solution=cell.name in written
-                    )
-                    if nb.nbformat_minor >= 5:
-                        missing.id = f"restored-{cell.name}"
-                    nb.cells.append(missing)
+            released = {
+                cell.name: released_cell(cell, points, written) for cell in source.source_cells
+            }
+        places, foreign = {name: [] for name in released}, 0
+        for k, cell in enumerate(nb.cells):
+            metadata = cell.metadata.pop("nbgrader", {})
+            name = metadata.get("grade_id") if isinstance(metadata, dict) else None
+            if isinstance(name, str) and name in released:
+                places[name].append(k)
+            else:
+                foreign += name is not None
+        for name, cell in released.items():
+            if places[name]:
+                own = [k for k in places[name] if nb.cells[k].source != cell.source]
+                k = own[-1] if own and name in written else places[name][-1]
+                cell.source = nb.cells[k].source if name in written else cell.source
+                nb.cells[k] = cell
+            elif name in points:
+                nb.cells.append(cell)
+        missing = [name for name in released if name in points and not places[name]]
+        twice = [name for name, found in places.items() if len(found) > 1]
+        notes = []
+        if foreign:
+            notes.append(f"Cells of another assignment count as your own: {foreign}.")
+        if twice:
+            notes.append(f"Cells that are there more than once count once: {', '.join(twice)}.")
+        if missing:
+            notes.append(f"Cells that were missing stand at the end: {', '.join(missing)}.")
+        add_notes(nb, resources["nbgrader"]["student"], self.log, notes)
         return nb, resources
 
 
+def released_cell(cell, points, written):
+    """A new cell from one of the gradebook's, as it was released."""
+    new = NEW_CELL[cell.cell_type](cell.source, id=f"released-{cell.name}")
+    new.metadata.nbgrader = {
+        "schema_version": 3,
+        "grade_id": cell.name,
+        "grade": cell.name in points,
+        "solution": cell.name in written,
+        "locked": cell.locked,
+        "task": False,
+        "cell_type": cell.cell_type,
+        "checksum": cell.checksum,
+    }
+    if cell.name in points:
+        new.metadata.nbgrader["points"] = points[cell.name]
+    return new
+
+
+# --- running -------------------------------------------------------------------------------------------------------------------
+
+
 class Run(Execute):
-    """Runs a submission. Where its code ends Python itself, or does not let itself be stopped, the rest is not run; what was
-    handed in before counts, and the next submission gets its turn."""
+    """Runs a submission in a folder of its own, which holds nothing but the files that were released.
+
+    The cell in which Python ends, or cannot be stopped, and all cells after it count as not run. If the cells before it end
+    Python too, when they are run again and waited for, then something in them does at a moment of its own, and nothing counts:
+    a mark must not depend on chance.
+    """
 
     def preprocess(self, nb, resources, km=None):
-        try:
-            return super().preprocess(nb, resources, km)
-        except (DeadKernelError, CellTimeoutError):
-            for cell in nb.cells:
-                if cell.cell_type == "code" and cell.execution_count is None:
-                    cell.outputs = [
-                        error(
-                            "NotRun",
-                            "here or in an earlier cell your code ended Python itself, or could not be stopped",
-                        )
-                    ]
-            return nb, resources
+        end, died = self.run(nb, resources)
+        why = ENDED
+        if died:
+            wait = new_code_cell("import time\n\ntime.sleep(5)")
+            if self.run(new_notebook(cells=[*copy.deepcopy(nb.cells[:end]), wait]), resources)[1]:
+                end, why = 0, ENDED_BY_CHANCE
+        for cell in nb.cells[end:]:
+            if cell.cell_type == "code":
+                cell.outputs = [error("NotRun", why)]
+        if end < len(nb.cells):
+            add_notes(nb, resources["nbgrader"]["student"], self.log, [f"Not all was run: {why}."])
+        return nb, resources
+
+    def run(self, nb, resources):
+        """Runs the cells; how many were run to their end, and whether the kernel died."""
+        self.completed, died, self.begin = 0, False, monotonic()
+        released = SOURCE / resources["nbgrader"]["assignment"]
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            for path in released.glob("*.py"):
+                shutil.copy(path, folder)
+            try:
+                super().preprocess(nb, {"metadata": {"path": folder}})
+            except DeadKernelError:
+                died = True
+            except Exception as problem:  # noqa: BLE001, what cannot be stopped, or is no kernel's
+                self.log.warning("%s: %r", resources["nbgrader"]["student"], problem)
+        return self.completed, died
+
+    def preprocess_cell(self, cell, resources, index):
+        if monotonic() - self.begin > 10 * self.timeout:
+            raise CellTimeoutError("all cells together took too long")
+        self.characters = 0
+        cell, resources = super().preprocess_cell(cell, resources, index)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if valid(output, "output")]
+        self.completed = index + 1
+        return cell, resources
+
+    def on_cell_executed(self, **of_cell):
+        super().on_cell_executed(**of_cell)
+        payload = of_cell["execute_reply"]["content"].get("payload", [])
+        if any(part.get("source") == "ask_exit" for part in payload):
+            raise DeadKernelError("exit() was called: the kernel ends within a moment")
+
+    def output(self, outs, msg, display_id, cell_index):
+        """Takes an output of the kernel, but of a cell that prints without end only what comes first."""
+        if HANDED_IN not in msg["content"].get("data", {}):
+            self.characters += len(str(msg["content"]))
+            if self.characters > LARGEST_OUTPUT:
+                return None
+        return super().output(outs, msg, display_id, cell_index)
+
+
+# --- marking -------------------------------------------------------------------------------------------------------------------
 
 
 class Mark(NbGraderPreprocessor):
     """Judges what each test cell has handed in. What is not right becomes an error that names the mistake, and so no points."""
+
+    def preprocess(self, nb, resources):
+        nb.metadata["marked"] = True
+        return super().preprocess(nb, resources)
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type == "code" and is_grade(cell):
@@ -98,43 +292,36 @@ def marked(outputs, assignment, name):
     """The outputs of the test cell `name` as the student gets them: what was printed, and what was wrong."""
     printed, errors, handed_in = [], [], None
     for output in outputs:
-        if output.output_type == "error":
-            errors.append(
-                error(output.ename, output.evalue)
-            )  # without the traceback, which shows what a student has not seen
-        elif output.output_type == "stream":
-            printed.append(
-                new_output("stream", name="stdout", text=output.text)
-            )  # a warning is no mistake
+        if output.output_type == "error":  # without the traceback, which shows hidden lines
+            errors.append(error(output.ename, output.evalue))
+        elif output.output_type == "stream":  # a warning is no mistake
+            printed.append(new_output("stream", name="stdout", text=output.text))
         elif HANDED_IN in output.get("data", {}):
             handed_in = output.data[HANDED_IN]
-    if errors:
-        return [*printed, late(errors)]
     try:
         verdict(assignment, name, handed_in)
     except Mistake as mistake:
-        return [*printed, error("Mistake", str(mistake))]
+        return [*printed, late(errors) if errors else error("Mistake", str(mistake))]
     return printed
 
 
 def verdict(assignment, name, handed_in, seed=None):
-    """Raises Mistake unless `handed_in`, a text from `helpers.checks.hand_in`, is right on the instances of `seed`."""
+    """Raises Mistake unless `handed_in`, a text from `helpers.exercises.judge.hand_in`, is right on the instances of `seed`."""
     exercise = exercises(assignment)[name]
-    seed = int(os.environ.get("ASSIGNMENT_SEED", "0")) if seed is None else seed
-    if not isinstance(handed_in, str) or len(handed_in) > LONGEST:
+    seed = int(os.environ["ASSIGNMENT_SEED"]) if seed is None else seed
+    if not isinstance(handed_in, str) or len(handed_in) > LONGEST_ANSWER:
         raise Mistake("nothing was handed in that can be read")
+    with fixed_settings():
+        given = received(handed_in)
+    if unanswered(given):
+        raise Mistake("not answered")
     try:
-        given = [
-            {part: unplain(one) for part, one in parts.items()} for parts in json.loads(handed_in)
-        ]
-        if not unanswered(given):
-            judge(exercise, name, exercise.instances(torch.Generator().manual_seed(seed)), given)
-            return
+        with fixed_settings():
+            judge(exercise, name, exercise.instances(new_generator(seed)), given)
     except Mistake as mistake:
         raise Mistake(f"on other instances than the visible ones: {mistake}") from None
     except Exception as problem:  # whatever a forged text may hold
         raise Mistake("nothing was handed in that can be read") from problem
-    raise Mistake("not answered")
 
 
 @cache
@@ -148,9 +335,45 @@ def exercises(assignment):
 
 
 def error(name, text):
+    """An output that a notebook shows as an error of one line."""
     return new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])
 
 
 def late(errors):
     """Of the errors of a cell the one that says most: that it ran out of time, if it did."""
     return next((one for one in errors if one.ename == "CellTimeoutError"), errors[0])
+
+
+# --- feedback ------------------------------------------------------------------------------------------------------------------
+
+
+class HideTests(NbGraderPreprocessor):
+    """Cuts the hidden lines from the test cells, and from no cell of a student's."""
+
+    def preprocess_cell(self, cell, resources, index):
+        if cell.cell_type == "code" and is_grade(cell):
+            cell.source = re.sub(
+                r"### BEGIN HIDDEN.*### END HIDDEN TESTS\n?", "", cell.source, flags=re.DOTALL
+            )
+        return cell, resources
+
+
+class Page(HTMLExporter):
+    """A student's page of feedback. If a text or a picture of theirs cannot be drawn, all of them are shown as plain text."""
+
+    def from_notebook_node(self, nb, resources=None, **settings):
+        try:
+            return super().from_notebook_node(nb, resources, **settings)
+        except Exception as problem:  # noqa: BLE001, whatever a student's text leads to
+            self.log.warning(
+                "%s: shown as plain text: %r", resources["nbgrader"]["student"], problem
+            )
+        nb = copy.deepcopy(nb)
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs = [
+                    one for one in cell.outputs if one.output_type in ("stream", "error")
+                ]
+            else:
+                cell.source = indent(cell.source, "    ")
+        return super().from_notebook_node(nb, resources, **settings)

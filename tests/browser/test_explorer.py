@@ -211,7 +211,7 @@ def test_tab_goes_through_the_controls_in_their_order(figure):
             )
         )
     sliders = ["depth, as a number", "gain", "gain, as a number", "width", "width, as a number"]
-    readers = ["Read values: Spread of each layer's output"]
+    readers = ["Read values: Size of the signal: the spread of z"]
     assert visited == [*sliders, "activation", "dtype", "reset", "pin", *readers]
 
 
@@ -314,7 +314,7 @@ def test_the_values_can_be_read_by_pointer_and_by_keyboard(figure):
     line = Explorer(**START).panels[0].lines[0]
     canvas, reader = (
         figure.locator("canvas").first,
-        figure.get_by_role("slider", name="Read values: Spread"),
+        figure.get_by_role("slider", name="Read values: Size"),
     )
     reading = figure.locator(".live-reading").first
     assert reading.inner_text() == ""

@@ -10,7 +10,7 @@ from .live import after, button, pixels, sentence, wait_for_text, whole
 from .test_explorer import errors
 
 EXPLORERS = {
-    "01_deeper_made_it_worse.ipynb": [["depth"]],
+    "01_deeper_made_it_worse.ipynb": [["depth", "norm"]],
     "03_batch_norm.ipynb": [
         ["depth", "gain", "width", "activation", "dtype", "norm", "batch", "gamma", "beta"],
         ["mode", "batches", "batch", "momentum"],

@@ -5,8 +5,9 @@ from functools import partial
 
 import torch
 
-from helpers import checks
-from helpers.checks import Exercise, Mistake, named
+from helpers.exercises import judge
+from helpers.exercises.asking import Mistake, named
+from helpers.exercises.judge import Exercise
 
 
 def sizes_with(
@@ -266,5 +267,5 @@ EXERCISES = {
     ),
 }
 
-check = partial(checks.check, exercises=EXERCISES)
-hand_in = partial(checks.hand_in, exercises=EXERCISES)
+check = partial(judge.check, exercises=EXERCISES)
+hand_in = partial(judge.hand_in, exercises=EXERCISES)

@@ -4,8 +4,9 @@ from functools import partial
 
 import torch
 
-from helpers import checks
-from helpers.checks import Exercise, named
+from helpers.exercises import judge
+from helpers.exercises.asking import named
+from helpers.exercises.judge import Exercise
 
 
 def chain_with(*, one=1.0, forward=False, added=False, off=False):
@@ -259,5 +260,5 @@ EXERCISES = {
     ),
 }
 
-check = partial(checks.check, exercises=EXERCISES)
-hand_in = partial(checks.hand_in, exercises=EXERCISES)
+check = partial(judge.check, exercises=EXERCISES)
+hand_in = partial(judge.hand_in, exercises=EXERCISES)

@@ -3,8 +3,10 @@
 import math
 from functools import cache, partial
 
-from helpers import build, checks, digits, fit
-from helpers.checks import Exercise, Mistake
+from helpers import build, digits, fit
+from helpers.exercises import judge
+from helpers.exercises.asking import Mistake, named
+from helpers.exercises.judge import Exercise
 
 DEPTH, WIDTH, BATCH, EPOCHS = 200, 32, 64, 4
 START = {
@@ -50,32 +52,52 @@ def ran(chosen, seed):
         raise Mistake(f"no network can be built or trained from that: {problem}") from None
 
 
-def survives(parts, seed):
-    history = ran(parts["recipe"], seed)
+def survives(recipe, seed, leeway):
+    history = ran(recipe, seed)
     if history.diverged.any():
         raise Mistake(
             "it diverged: its loss became infinite or NaN. Is the branch small enough, the learning rate too large?"
         )
     if not history.loss[-1] < 0.95 * math.log(10):
         raise Mistake(
-            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): does a signal reach the end?"
+            f"its loss, {history.loss[-1]:.2f}, is no better than guessing (log 10 = 2.30): do different images still get different scores?"
         )
 
 
-def learns(parts, seed):
-    survives(parts, seed)
-    error = ran(parts["recipe"], seed).train_error[-1]
-    if error > 0.1:
-        raise Mistake(f"it is wrong for {error:.0%} of its training digits, and 10 % are allowed")
-
-
-def generalizes(parts, seed):
-    survives(parts, seed)
-    error = ran(parts["recipe"], seed).test_error[-1]
-    if error > 0.15:
+def learns(recipe, seed, leeway):
+    survives(recipe, seed, leeway)
+    error, allowed = ran(recipe, seed).train_error[-1], 0.1 * leeway
+    if error > allowed:
         raise Mistake(
-            f"it is wrong for {error:.0%} of the digits it has not seen, and 15 % are allowed"
+            f"it is wrong for {error:.0%} of its training digits, and {allowed:.0%} are allowed"
         )
+
+
+def generalizes(recipe, seed, leeway):
+    survives(recipe, seed, leeway)
+    error, allowed = ran(recipe, seed).test_error[-1], 0.15 * leeway
+    if error > allowed:
+        raise Mistake(
+            f"it is wrong for {error:.0%} of the digits it has not seen, and {allowed:.0%} are allowed"
+        )
+
+
+def on_most(succeeds, part="recipe"):
+    """An `accept` for a part of an answer: it must succeed with most of the seeds."""
+
+    def accept(parts, seeds, leeway):
+        mistakes = []
+        for k, seed in enumerate(seeds):
+            try:
+                succeeds(parts[part], seed, leeway)
+            except Mistake as mistake:
+                mistakes.append(mistake)
+            if len(mistakes) > len(seeds) / 2:
+                raise mistakes[0]
+            if k + 1 - len(mistakes) > len(seeds) / 2:
+                return
+
+    return accept
 
 
 def means(chosen):
@@ -88,28 +110,29 @@ def means(chosen):
     return norm if norm and settings["branch_scale"] == 1 else norm | scale
 
 
-def differs(parts, seed):
-    first, second = parts["recipe"], parts["another"]
-    for chosen in (first, second):
-        within_budget(chosen)
-    if shared := means(first) & means(second):
+def differs(parts, seeds, leeway):
+    for recipe in parts.values():
+        within_budget(recipe)
+    if shared := means(parts["recipe"]) & means(parts["another"]):
         raise Mistake(
             f"in both recipes the branch is kept small by the same means ({', '.join(sorted(shared))}): find another"
         )
-    learns({"recipe": second}, seed)
+    on_most(learns, "another")(parts, seeds, leeway)
 
 
-def look_at_recipe(function, seed):
+def look_at_recipe(function, seeds, leeway):
     return {"recipe": function()}
 
 
-def look_at_both(functions, seed):
-    return dict(zip(("recipe", "another"), functions()))
+def look_at_both(functions, seeds, leeway):
+    return named(functions(), "recipe", "another")
 
 
 def splits(generator):
-    """One split and one start: seed 0 where anyone can see it, another one for the mark."""
-    return [(int(generator.initial_seed()),)]
+    """Splits and starts, and how many times wider than announced the limits are. Seed 0 is there for all to see. For the mark
+    there are three, of which two count, and twice the errors are allowed: no point is lost by bad luck."""
+    seed = generator.initial_seed()
+    return [((0,), 1.0)] if seed == 0 else [((seed, seed + 1, seed + 2), 2.0)]
 
 
 EXERCISES = {
@@ -119,7 +142,7 @@ EXERCISES = {
         mistakes={},
         praise="Two hundred layers, and the loss comes down.",
         look=look_at_recipe,
-        accept=survives,
+        accept=on_most(survives),
     ),
     "train": Exercise(
         answer=lambda: {"skip": True, "branch_scale": 199**-0.5},
@@ -127,7 +150,7 @@ EXERCISES = {
         mistakes={},
         praise="Over 90 % of the training digits.",
         look=look_at_recipe,
-        accept=learns,
+        accept=on_most(learns),
     ),
     "test": Exercise(
         answer=lambda: {"skip": True, "branch_scale": 199**-0.5},
@@ -135,7 +158,7 @@ EXERCISES = {
         mistakes={},
         praise="Over 85 % of the digits it has never seen.",
         look=look_at_recipe,
-        accept=generalizes,
+        accept=on_most(generalizes),
     ),
     "another": Exercise(
         answer=lambda: (
@@ -150,5 +173,5 @@ EXERCISES = {
     ),
 }
 
-check = partial(checks.check, exercises=EXERCISES)
-hand_in = partial(checks.hand_in, exercises=EXERCISES)
+check = partial(judge.check, exercises=EXERCISES)
+hand_in = partial(judge.hand_in, exercises=EXERCISES)

@@ -1,0 +1,208 @@
+"""Judges answers to exercises, and names the mistake. It knows no exercise: each is described by an `Exercise`.
+
+A mistake is known by what it computes: beside each answer stand the functions that people write instead.
+"""
+
+import inspect
+import os
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial, wraps
+
+import torch
+from IPython.display import display
+
+from ..arguments import choice
+from .asking import (
+    Mistake,
+    asked,
+    fixed_settings,
+    new_generator,
+    received,
+    spoken,
+    unanswered,
+    value,
+)
+
+TOLERANCE = 1e-4
+HANDED_IN = (
+    "application/vnd.helpers.answers"  # the output in which a grader finds an answer's numbers
+)
+
+
+@dataclass
+class Exercise:
+    """An exercise, as far as its answers are judged.
+
+    answer: the right function.
+    instances: from a torch.Generator to a list of arguments on which answers are tried.
+    mistakes: from what to say to the function that makes that mistake; or a text, as `edited` takes it.
+    praise: what to say of a right answer.
+    hard: from what to say to a function like `instances`, for cases in which an answer fails that is right otherwise.
+    look: from a function and its arguments to a dict of what is compared, by name. What is None there is not compared.
+    measure: of what `look` found and its instance, what is compared, where many answers are right.
+    tolerance: as a share of the largest entry.
+    accept: a function of what `look` found and its instance that raises Mistake; nothing is compared then.
+    """
+
+    answer: Callable
+    instances: Callable
+    praise: str
+    mistakes: dict | str = field(default_factory=dict)
+    hard: dict = field(default_factory=dict)
+    look: Callable = value
+    measure: Callable = lambda parts, *instance: parts
+    tolerance: float = TOLERANCE
+    accept: Callable | None = None
+
+    def __post_init__(self):
+        if isinstance(self.mistakes, str):
+            self.mistakes = edited(self.answer, self.mistakes)
+
+
+def edited(answer, text):
+    """From what to say to the function that makes that mistake: `answer` with other code.
+
+    In the text stands what to say, and indented below it one edit a line: a part of the answer's source → what people write.
+    """
+    edits = {}
+    for line in textwrap.dedent(text).strip().splitlines():
+        if not line.startswith(" "):
+            edits[line] = found = []
+        else:
+            found.append(part.strip() for part in line.split("→"))
+    return {message: but(answer, *found) for message, found in edits.items()}
+
+
+def but(answer, *edits):
+    """The function `answer` with other code. Each edit is a part of its source, and what people write instead."""
+    edits = [tuple(edit) for edit in edits]
+
+    @cache
+    def rewritten():
+        source = textwrap.dedent(inspect.getsource(answer))
+        for right, wrong in edits:
+            if right not in source:
+                raise ValueError(f"{answer.__name__} does not say {right!r}")
+            source = source.replace(right, wrong)
+        names = {}
+        exec(source, answer.__globals__, names)  # noqa: S102, the source is ours
+        return names[answer.__name__]
+
+    return wraps(answer)(lambda *arguments: rewritten()(*arguments))
+
+
+def check(name, answer, exercises, seed=0):
+    """Prints whether `answer`, a function, solves the exercise `name`; raises Mistake, with the likely reason, if not.
+
+    The trial instances are drawn from `seed`. An answer that still has the exercise's `...` is no error.
+    exercises: from names to Exercise. Raises ValueError if there is none of that name.
+    """
+    exercise = exercises[choice("name", name, tuple(exercises))]
+    if answer is not ... and not callable(answer):
+        raise Mistake(f"{name} must be a function, got {spoken(answer)}")
+    written = getattr(answer, "__name__", "<lambda>")
+    name = name if written == "<lambda>" else written
+    with fixed_settings():
+        instances = exercise.instances(new_generator(seed))
+        given = received(asked(exercise.look, name, answer, instances))
+        if unanswered(given):
+            print("Your turn: replace the ... above, then run this cell again.")
+            return
+        judge(exercise, name, instances, given)
+        for message, cases in exercise.hard.items():
+            instances = cases(new_generator(seed))
+            given = received(asked(exercise.look, name, answer, instances))
+            wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
+            if not all(map(partial(same_parts, tolerance=0.02), given, wanted)):
+                raise Mistake(message)
+    print(f"Correct. {exercise.praise}")
+
+
+def hand_in(name, answer, exercises):
+    """Puts what `answer` gives on fresh instances into the cell's output, as plain numbers, and judges nothing.
+
+    A grader reads and judges it in another process, which no trick in this one reaches; see notebooks/assignments/. The
+    instances are drawn from the seed in the environment's ASSIGNMENT_SEED. Raises Mistake as `check` does where it stops.
+    """
+    exercise = exercises[name]
+    seed = int(os.environ.get("ASSIGNMENT_SEED", "0"))
+    with fixed_settings():
+        text = asked(exercise.look, name, answer, exercise.instances(new_generator(seed)))
+    display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
+
+
+def judge(exercise, name, instances, given):
+    """Raises Mistake, with the likely reason, unless what an answer has given on each instance is right."""
+    if exercise.accept:
+        for parts, instance in zip(given, instances, strict=True):
+            exercise.accept(parts, *instance)
+        return
+    measure = exercise.measure
+    given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
+
+    def found(function):
+        return [measure(exercise.look(function, *instance), *instance) for instance in instances]
+
+    def alike(part, others):
+        return all(
+            other.get(part) is not None and same(parts.get(part), other[part], exercise.tolerance)
+            for parts, other in zip(given, others)
+        )
+
+    wanted, agree = found(exercise.answer), partial(same_parts, tolerance=exercise.tolerance)
+    if all(map(agree, given, wanted)):
+        return
+    mistakes = {message: found(mistake) for message, mistake in exercise.mistakes.items()}
+    likely = [message for message, wrong in mistakes.items() if all(map(agree, given, wrong))]
+    for part in wanted[0]:  # of several mistakes at once, one that explains a wrong part
+        if not alike(part, wanted):
+            likely += [message for message, wrong in mistakes.items() if alike(part, wrong)]
+    raise Mistake(likely[0] if likely else difference(exercise, name, instances, given, wanted))
+
+
+def difference(exercise, name, instances, given, wanted):
+    """One sentence on the first difference."""
+    k, part = next(
+        (k, part)
+        for k, right in enumerate(wanted)
+        for part in right
+        if not same_parts(given[k], {part: right[part]}, exercise.tolerance)
+    )
+    found, right = given[k].get(part), wanted[k][part]
+    got = found if isinstance(found, str) else spoken(found)  # `plain` made a text of it
+    if not isinstance(right, torch.Tensor) or right.dim() == 0:
+        arguments = ", ".join(
+            f"{argument:.4g}" if isinstance(argument, (int, float)) else "…"
+            for argument in instances[k]
+        )
+        return f"{part or f'{name}({arguments})'} should be {right:.4g}, got {got}"
+    part = part or f"what {name} returns"
+    if not isinstance(found, torch.Tensor) or found.shape != right.shape:
+        got = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else got
+        return f"{part} should be a tensor of shape {tuple(right.shape)}, got {got}"
+    at = (found - right).abs().nan_to_num(torch.inf).argmax()
+    right, found = right.flatten()[at], found.flatten()[at]
+    return f"{part} is wrong: one entry should be {right:.7g}, got {found:.7g}"
+
+
+def same_parts(given, wanted, tolerance=TOLERANCE):
+    """Whether each part that `wanted` has is the same."""
+    return all(
+        same(given.get(part), right, tolerance)
+        for part, right in wanted.items()
+        if right is not None
+    )
+
+
+def same(given, wanted, tolerance=TOLERANCE):
+    """Whether two answers are the same number or array, but for rounding: to `tolerance` times the largest entry."""
+    try:
+        given, wanted = (
+            torch.as_tensor(part).detach().to(torch.complex128) for part in (given, wanted)
+        )
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    close = tolerance * float(wanted.abs().max()) + 1e-12
+    return given.shape == wanted.shape and bool(((given - wanted).abs() <= close).all())

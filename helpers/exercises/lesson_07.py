@@ -1,0 +1,80 @@
+"""Lesson 07: two hundred layers that train. Many answers are right, so each is tried out."""
+
+from ..datasets import digits
+from ..networks import build
+from ..training import fit
+from .asking import Mistake
+from .judge import Exercise
+
+START = {
+    "depth": 200,
+    "norm": "none",
+    "skip": False,
+    "branch_scale": 1.0,
+    "order": "pre",
+    "activation": "relu",
+    "gain": 2**0.5,
+    "lr": 0.1,
+}
+
+
+def two_hundred():
+    """What is changed, of START."""
+    return {"skip": True, "branch_scale": 199**-0.5}
+
+
+def look(function):
+    """Trains what the answer describes. Raises Mistake, with what happened, unless it is right for 90 % of the training digits."""
+    chosen = function()
+    if chosen is ... or (isinstance(chosen, dict) and ... in chosen.values()):
+        return {"": ...}
+    settings = with_changes(chosen)
+    lr = settings.pop("lr")
+    net = build(width=32, inputs=64, classes=10, seed=0, **settings)
+    history = fit(net, digits(0), lr=lr, epochs=4, batch=64, progress=False)
+    if history.diverged.any():
+        why = "Its gradient explodes; lesson 05"
+        if settings["skip"]:
+            why = "Is the branch small enough, or the learning rate too large?"
+        raise Mistake(f"it diverged: its loss became infinite or NaN. {why}")
+    error = history.train_error[-1]
+    if error > 0.1:
+        why = "its gradient explodes or vanishes, or all its images have become alike; lessons 02 and 05"
+        if settings["skip"]:
+            why = "what keeps the branch small, and is the learning rate too large or too small for it?"
+        raise Mistake(
+            f"after four epochs it is wrong for {error:.0%} of its training digits: {why}"
+        )
+    return {"whether it trains": 1.0}
+
+
+def with_changes(chosen):
+    """All settings, with the three at most that were chosen. Raises Mistake if they are not allowed."""
+    if not isinstance(chosen, dict):
+        raise Mistake(f"return a dict of what you change, such as {{'lr': 0.01}}, got {chosen!r}")
+    changed = {
+        name: value for name, value in chosen.items() if name not in START or value != START[name]
+    }
+    for name in changed:
+        if name not in START or name == "depth":
+            allowed = ", ".join(list(START)[1:])
+            raise Mistake(f"{name} cannot be changed here; you may change three of {allowed}")
+    if len(changed) > 3:
+        names = ", ".join(changed)
+        raise Mistake(f"you changed {len(changed)} things, and three are allowed: {names}")
+    settings = START | changed
+    for name in ("branch_scale", "order"):
+        if name in changed and not settings["skip"]:
+            raise Mistake(f"{name} does nothing without skip")
+    return settings
+
+
+EXERCISES = [
+    Exercise(
+        answer=two_hundred,
+        instances=lambda generator: [()],
+        look=look,
+        accept=lambda parts: None,  # `look` has tried it out
+        praise="Two hundred layers, four epochs, over 90 % right on the training digits.",
+    )
+]
