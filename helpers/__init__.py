@@ -1,8 +1,12 @@
-"""The shared model code of the course: one builder, one probe, one way to train, one live figure. Hands on the names only."""
+"""The shared model code of the course: one builder, one way to train, one way to look. It re-exports the names."""
 
-from .exercises import check, compare
 from .datasets import digits, recorded, spirals
-from .explorer import (
+from .networks import BatchNorm, LayerNorm, Linear, Residual, batch_norm, batch_norm_backward
+from .networks import build, build_conv, cross_entropy
+from .signals import activations, profile, similarity
+from .training import Trainer, error, fit, sweep
+from .exercises import check, compare
+from .live.explorers import (
     AveragesExplorer,
     DepthExplorer,
     Explorer,
@@ -11,8 +15,6 @@ from .explorer import (
     RecurrentExplorer,
     SurfaceExplorer,
 )
-from .figures import Lines, Map, Pairs, Spread, picture
-from .networks import BatchNorm, batch_norm, batch_norm_backward, build, build_conv, cross_entropy
-from .playground import Playground
-from .signals import profile
-from .training import Trainer, error, fit, sweep
+from .live.figures import Lines, Map, Pairs, Spread, picture
+from .live.panels import show
+from .live.playground import Playground

@@ -1,65 +1,110 @@
-"""Floor 0: what a bad argument is told. Every message names the argument, what is allowed and what was given."""
+"""Argument checks: one line names the argument, what is allowed and what was given."""
 
 import math
 import numbers
+from functools import partial
 
+import numpy as np
 import torch
+
+FLOAT32 = {"dtype": torch.float32, "device": "cpu"}  # for new tensors: torch's defaults may differ
+MOST_WEIGHTS = 250_000_000  # 1 GB in float32: a larger network could end the process instead
+
+
+def require(fine, name, allowed, value):
+    """Raises ValueError, "`name` must be `allowed`, got `value`", unless `fine`."""
+    if not fine:
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
 
 
 def integer(name, value, low, high):
-    """`value` as an int, if it is a whole number from `low` to `high`; a ValueError that says so if not."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Integral)
-        or not low <= value <= high
-    ):
-        raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
-    return int(value)
+    """`value` as an int, if it is a whole number from `low` to `high`."""
+    given = plain(value)
+    whole = isinstance(given, numbers.Integral) and not isinstance(given, bool)
+    require(whole and low <= given <= high, name, f"an integer from {low} to {high}", given)
+    return int(given)
 
 
 def number(name, value, low=-math.inf, high=math.inf):
-    """`value` as a float, if it is a finite number from `low` to `high`; a ValueError that says so if not."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    """`value` as a float, if it is a finite number from `low` to `high`."""
+    given = plain(value)
     try:
-        finite = real and math.isfinite(value)
+        fine = isinstance(given, numbers.Real) and math.isfinite(given) and low <= given <= high
     except OverflowError:  # a whole number too large for a float
-        finite = False
-    if not (finite and low <= value <= high):
-        limits = (
-            f" from {low:g} to {high:g}"
-            if high < math.inf
-            else f" from {low:g} up"
-            if low > -math.inf
-            else ""
-        )
-        raise ValueError(f"{name} must be a finite number{limits}, got {value!r}")
-    return float(value)
+        fine = False
+    limits = f" from {low:g} to {high:g}" if high < math.inf else f" from {low:g} up"
+    limits = limits if low > -math.inf else ""
+    require(fine and not isinstance(given, bool), name, f"a finite number{limits}", given)
+    return float(given)
 
 
 def choice(name, value, allowed):
-    """`value`, if it is one of `allowed`; a ValueError that lists them if not."""
-    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    return value
+    """The one of `allowed` that equals `value`: 1 and 1.0 are equal, 1 and True are not."""
+    given = plain(value)
+    comparable = isinstance(given, (str, numbers.Number))
+    for option in allowed:
+        alike = comparable and isinstance(given, bool) == isinstance(option, bool)
+        if given is option or (alike and given == option):
+            return option
+    require(False, name, f"one of {', '.join(map(repr, allowed))}", given)
 
 
-def per_network(name, value, stack, low=-math.inf):
-    """`value` as a tensor of shape () or `stack`, every entry finite and at least `low`."""
-    value = of_shape(name, "a number", value, stack, lambda one: number(name, one, low))
-    return value.to(torch.get_default_dtype())
+def sizes(name, value, high):
+    """`value` as a tuple of integers from 1 to `high`."""
+    allowed = f"a tuple of integers from 1 to {high}"
+    require(isinstance(value, (tuple, list)), name, allowed, value)
+    return tuple(integer(name, size, 1, high) for size in value)
 
 
-def of_shape(name, kind, value, stack, valid):
-    """`value` as a tensor of shape () or `stack`, after valid(entry) has raised no ValueError on any entry."""
-    if not isinstance(value, (list, tuple)) and not hasattr(value, "shape"):
-        valid(value)
-    allowed = f"{name} must be {kind} or have the stack's shape {tuple(stack)}"
+def few_enough(names, weights):
+    """Raises ValueError if the arguments `names` ask for more than MOST_WEIGHTS weights."""
+    require(weights <= MOST_WEIGHTS, names, f"at most {MOST_WEIGHTS} weights in all", weights)
+
+
+def per_network(name, value, stack=None, low=-math.inf):
+    """`value` as a float64 tensor of shape () or `stack` (None: any), no entry below `low`."""
+    valid = partial(number, name, low=low)
+    return torch.tensor(
+        _entries(name, "a number", value, stack, valid), dtype=torch.float64, device="cpu"
+    )
+
+
+def seeds(name, value, stack):
+    """`value` as a list of one seed, or of one for each network of the stack."""
+    valid = partial(integer, name, low=0, high=2**63 - 1)
+    return np.ravel(_entries(name, "an integer", value, stack, valid)).tolist()
+
+
+def _entries(name, kind, value, stack, valid):
+    """A number, or a list of the shape `stack` (None: any), each entry checked by `valid`."""
+    value = plain(value)
+    if not isinstance(value, (list, tuple, np.ndarray, torch.Tensor)):
+        return valid(value)
+    allowed = kind if stack is None else f"{kind} or have the stack's shape {tuple(stack)}"
     try:
-        value = torch.as_tensor(value)
+        array = np.array(value.tolist() if isinstance(value, torch.Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{allowed}, got {value!r}") from None
-    if value.shape not in (torch.Size(), stack):
-        raise ValueError(f"{allowed}, got shape {tuple(value.shape)}")
-    for one in value.flatten().tolist():
-        valid(one)
-    return value
+        array = np.array(None)
+    require(array.dtype.kind in "biufc", name, allowed, value)
+    if stack is not None and array.shape != tuple(stack):
+        raise ValueError(f"{name} must be {allowed}, got shape {array.shape}")
+    for entry in array.ravel().tolist():
+        valid(entry)
+    return array.tolist()
+
+
+def plain(value):
+    """The Python number in a NumPy number or in an array of shape (); all else as it is."""
+    scalar = getattr(value, "shape", None) == () and not getattr(value, "is_meta", False)
+    return value.item() if scalar else value
+
+
+def shown(value):
+    """`value` as one short line."""
+    if isinstance(getattr(value, "shape", None), tuple):
+        return f"{getattr(value, 'dtype', '')} {type(value).__name__} of shape {tuple(value.shape)}"
+    try:
+        line = " ".join(repr(value).split())
+    except (ValueError, TypeError, RuntimeError):  # such as a whole number with over 4300 digits
+        line = type(value).__name__
+    return line if len(line) <= 80 else f"{line[:77]}..."

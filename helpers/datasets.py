@@ -1,25 +1,29 @@
-"""Floor 1: the data of the series, read from data/ and from nowhere else."""
+"""The data of the series, read from data/ and from nowhere else."""
 
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from .arguments import integer
+from .arguments import FLOAT32, choice, integer, require
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 class DamagedData(Exception):
-    """A file of data/ is missing or is not the file that was recorded."""
+    """A file of data/ is missing, or is not the file that was recorded."""
 
 
 class Split(NamedTuple):
-    """A data set cut in two. x: float32 (examples, features), standardized; y: int64 (examples,), class numbers."""
+    """A data set cut in two.
+
+    x: float32 (examples, features), standardized. y: int64 (examples,), class numbers.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
@@ -27,79 +31,81 @@ class Split(NamedTuple):
     y_test: torch.Tensor
 
 
-def load(name, folder=DATA):
-    """The arrays of the file `name` in `folder`, as a dict, after its sha256 was found in `folder`/SHA256SUMS.
+def _damaged(file, what):
+    return DamagedData(f"data/{file} {what}; restore it with: git checkout -- data/{file}")
 
-    Raises DamagedData, with the file's name and how to restore it, if it is missing, truncated or altered.
-    """
 
-    def damage(file, what):
-        return DamagedData(f"data/{file} {what}; restore it with: git checkout -- data/{file}")
-
-    path = Path(folder) / name
+def _sums(folder):
+    """The recorded sha256 of the files in `folder`, by name."""
+    require(isinstance(folder, (str, os.PathLike)), "folder", "the path of a folder", folder)
     try:
-        sums = (
-            (path.parent / "SHA256SUMS").read_text(encoding="utf-8", errors="replace").splitlines()
-        )
-        content = path.read_bytes()
-    except FileNotFoundError as missing:
-        raise damage(Path(missing.filename).name, "is missing") from None
-    expected = {line[66:]: line[:64] for line in sums}.get(
-        name
-    )  # 64 hexadecimal digits, two blanks, a name
+        lines = (Path(folder) / "SHA256SUMS").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise _damaged("SHA256SUMS", "is missing") from None
+    # A line: 64 hexadecimal digits, two blanks, a name.
+    return {line[66:]: line[:64] for line in lines.splitlines()}
+
+
+def load(name, folder=DATA):
+    """The arrays of the file `name` in `folder`, as a dict, if its sha256 is the recorded one.
+
+    Raises DamagedData, which says how to restore the file, if it is missing, truncated or altered.
+    """
+    expected = _sums(folder).get(name)
+    try:
+        content = (Path(folder) / name).read_bytes()
+    except FileNotFoundError:
+        raise _damaged(name, "is missing") from None
     if expected is None:
-        raise damage("SHA256SUMS", f"has no line for {name}")
+        raise _damaged("SHA256SUMS", f"has no line for {name}")
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         known = f"{len(content)} bytes with sha256 {found[:12]}…, expected {expected[:12]}…"
-        raise damage(name, f"is not the recorded file: {known}")
+        raise _damaged(name, f"is not the recorded file: {known}")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}
 
 
-def keep(name, arrays, folder=DATA):
-    """Writes a dict of arrays as the file `name` in `folder`, whole or not at all, and its sha256 into `folder`/SHA256SUMS."""
-    folder = Path(folder)
-    buffer = io.BytesIO()
+def save(name, arrays, folder=DATA):
+    """Writes a dict of arrays as the file `name`, whole or not at all, and its sha256."""
+    folder, buffer = Path(folder), io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    sums = folder / "SHA256SUMS"
-    lines = (
-        [line for line in sums.read_text(encoding="utf-8").splitlines() if line[66:] != name]
-        if sums.exists()
-        else []
-    )
-    lines.append(f"{hashlib.sha256(buffer.getvalue()).hexdigest()}  {name}")
-    for path, content in (
-        (folder / name, buffer.getvalue()),
-        (sums, "".join(f"{line}\n" for line in lines).encode()),
-    ):
-        new = path.with_name(f"{path.name}.new")
+    sums = _sums(folder) if (folder / "SHA256SUMS").exists() else {}
+    sums.pop(name, None)  # its new line comes last
+    sums[name] = hashlib.sha256(buffer.getvalue()).hexdigest()
+    lines = "".join(f"{digest}  {file}\n" for file, digest in sums.items())
+    for file, content in (name, buffer.getvalue()), ("SHA256SUMS", lines.encode()):
+        new = folder / f"{file}.new"
         new.write_bytes(content)
-        new.replace(path)
+        new.replace(folder / file)
 
 
-def recorded(name, folder=DATA):
-    """What `python -m helpers.experiments NAME` has recorded: its arrays, and what it says of itself, as two dicts.
+def recorded(name: str, folder=DATA) -> tuple[dict, dict]:
+    """What `python -m helpers.experiments NAME` has recorded: its arrays, and its description.
 
-    The arrays' first dimensions are those of the dict's "axes". Raises DamagedData as `load` does.
+    The arrays' first dimensions are the description's "axes". Raises DamagedData as `load` does,
+    and ValueError on a name that is no record's. Lessons 01 and 07.
     """
+    known = {Path(file).stem for file in [*_sums(folder), *Path(folder).glob("*.npz")]}
+    name = choice("name", name, sorted(known - {"digits"}))
     arrays = load(f"{name}.npz", folder)
     return arrays, json.loads(str(arrays.pop("config")))
 
 
-def digits(seed=0, *, test=297, folder=DATA):
-    """The 1797 handwritten digits of 8x8 pixels as a Split of 64 features and 10 classes, shuffled by `seed`.
+@torch.inference_mode(False)  # or no network could be trained on them
+def digits(seed: int = 0, *, test: int = 297, folder=DATA) -> Split:
+    """1797 handwritten digits of 8x8 pixels, 64 features and 10 classes, shuffled by `seed`.
 
-    `test` examples (1 to 1796) are held out. Pixels are standardized by one mean and one standard deviation, those of
-    the training part, so that the input of every network here has mean 0 and standard deviation 1 (no unit).
-    Raises DamagedData if data/digits.npz is missing or altered, ValueError on a bad `seed` or `test`.
-    Origin: Alpaydin & Kaynak, UCI, CC BY 4.0; see data/README.md.
+    test: the number of examples that are held out, 1 to 1796. All pixels are standardized by one
+    mean and one standard deviation, those of the training part.
+    Raises DamagedData if data/digits.npz is missing or altered, ValueError on a bad seed or test.
+    Alpaydin & Kaynak, UCI, CC BY 4.0: see data/README.md. In every lesson.
     """
     arrays = load("digits.npz", folder)
     total = len(arrays["labels"])
     test = integer("test", test, 1, total - 1)
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
-    order = torch.randperm(total, generator=generator)
+    order = torch.randperm(total, generator=generator, device="cpu")
     x = torch.from_numpy(arrays["images"]).reshape(total, -1).float()[order]
     y = torch.from_numpy(arrays["labels"]).long()[order]
     train = x[:-test]
@@ -107,20 +113,21 @@ def digits(seed=0, *, test=297, folder=DATA):
     return Split(x[:-test], y[:-test], x[-test:], y[-test:])
 
 
-def spirals(seed=0):
-    """800 points on two spirals that wind around each other, as a Split of 2 features (from about -2.1 to 2.1) and 2 classes.
+@torch.inference_mode(False)
+def spirals(seed: int = 0) -> Split:
+    """800 points on two spirals that wind around each other: 2 features, 2 classes, 200 held out.
 
-    200 of them are held out. Each spiral turns 1.5 times and ends at radius 1; noise of standard deviation 0.03 is added to
-    both coordinates, and in the end all is scaled to standard deviation 1. Raises ValueError on a bad `seed`.
-    After K. Lang, M. Witbrock: "Learning to Tell Two Spirals Apart", 1988.
+    Each spiral turns 1.5 times and ends at radius 1. Noise of standard deviation 0.03 is added to
+    both coordinates, and in the end all is scaled to standard deviation 1.
+    Raises ValueError on a bad seed.
+    After Lang & Witbrock 1988, "Learning to Tell Two Spirals Apart". Lesson 09.
     """
     generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
-    y = torch.arange(800) % 2
-    radius = torch.rand(
-        800, generator=generator
-    ).sqrt()  # as many points on each stretch of the spiral, about
-    angle = 2 * torch.pi * 1.5 * radius + torch.pi * y
+    y = torch.arange(800, device="cpu") % 2
+    # The root puts about as many points on each stretch of the spiral.
+    radius = torch.rand(800, generator=generator, **FLOAT32).sqrt()
+    angle = 2 * torch.pi * 1.5 * radius + torch.pi * y.float()
     x = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
-    x = x + 0.03 * torch.randn(800, 2, generator=generator)
+    x = x + 0.03 * torch.randn(800, 2, generator=generator, **FLOAT32)
     x = (x - x[200:].mean()) / x[200:].std(correction=0)
     return Split(x[200:], y[200:], x[:200], y[:200])

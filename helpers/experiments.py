@@ -1,4 +1,7 @@
-"""A door: `python -m helpers.experiments NAME` records a long run into data/, where the notebooks read it."""
+"""Command line: `python -m helpers.experiments NAME` records a long run into data/.
+
+The notebooks read the records. `--help` lists the names and the options.
+"""
 
 import argparse
 import itertools
@@ -10,12 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent import futures
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from inspect import signature
-from multiprocessing import get_context
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -25,14 +27,15 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .arguments import choice, integer
-from .datasets import DATA, DamagedData, Split, digits, keep, recorded
+from .datasets import DATA, DamagedData, Split, digits, recorded, save
+from .executors import gather, start
 from .networks import Linear, build, build_conv
 from .training import fit
 
 RATES = (0.1, 0.03, 0.01, 0.003)
-FINE = np.meshgrid(
+FINE_RATES, FINE_GAINS = np.meshgrid(
     np.logspace(-3, 0.5, 16), 2**0.5 * 10 ** (np.arange(-8, 8) / 7), indexing="ij"
-)  # learning rates and gains
+)
 RECIPES = {  # arguments of build; 1/√blocks stands for the number
     "plain, half of He's gain": {"gain": 2**-0.5},
     "plain, 1.5 times He's gain": {"gain": 1.5 * 2**0.5},
@@ -48,19 +51,19 @@ RECIPES = {  # arguments of build; 1/√blocks stands for the number
 
 
 def degradation(seed, skip, depth):
-    """He's networks of 2015 on the digits: plain and residual, convolutional, of 20 and 56 layers."""
+    """He's convolutional networks of 2015 on the digits, plain and residual."""
     return build_conv(depth, classes=10, skip=skip, seed=seed)
 
 
-def depths(seeds, skip, depth):
-    """Fully connected networks with batch norm, plain and residual, of many depths."""
+def depths(seeds, norm, skip, depth):
+    """Fully connected networks without and with batch norm, plain and residual."""
     return build(
-        depth, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=seeds, stack=(len(seeds),)
+        depth, 32, inputs=64, classes=10, norm=norm, skip=skip, seed=seeds, stack=(len(seeds),)
     )
 
 
 def recipes(seeds, recipe, depth):
-    """Ever deeper fully connected networks of each recipe, at four learning rates."""
+    """Fully connected networks of one recipe, at four learning rates."""
     settings = {"inputs": 64, "classes": 10, **RECIPES[recipe]}
     orthogonal = settings.pop("orthogonal", False)
     if settings.get("branch_scale") == "1/√blocks":
@@ -83,16 +86,19 @@ def thousand(seed, recipe):
 
 
 def rates(seed, norm):
-    """Ten layers at 16 learning rates x 16 gains: lesson 04's map, but finer."""
-    return build(10, 32, inputs=64, classes=10, norm=norm, gain=FINE[1], seed=seed, stack=(16, 16))
+    """Ten layers at 16 learning rates x 16 gains: the map of lesson 04, finer."""
+    return build(
+        10, 32, inputs=64, classes=10, norm=norm, gain=FINE_GAINS, seed=seed, stack=(16, 16)
+    )
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """network: builds what is trained. axes: the arguments of which all combinations are run. fit: how they are trained.
+    """network: builds what is trained. axes: its arguments; all combinations run. fit: as in `fit`.
 
-    A `network` with a parameter `seed`, and not `seeds`, runs once for each seed, which is then the first axis; else the stack's
-    last axis is the seeds. A tuple of learning rates is the stack's first axis.
+    A network with the parameter `seed` runs once for each seed, and the seeds are the first axis.
+    One with `seeds` is a stack with the seeds as its last axis; a tuple lr is its first. A dict
+    lr has one for each norm.
     """
 
     network: Callable
@@ -100,151 +106,134 @@ class Experiment:
     fit: dict
 
 
+SKIP, LAYERS = (False, True), (8, 14, 20, 26, 32, 38, 44, 50, 56)
+RECIPE = {"recipe": tuple(RECIPES), "depth": (10, 20, 50, 100, 200, 400, 1000)}
+FINE = {"lr": FINE_RATES.tolist(), "epochs": 10, "batch": 64, "schedule": "constant"}
 EXPERIMENTS = {
     "degradation": Experiment(
         degradation,
-        {"skip": (False, True), "depth": (20, 56)},
+        {"skip": SKIP, "depth": (20, 56)},
         {"lr": 0.03, "epochs": 8, "batch": 128},
     ),
     "depths": Experiment(
         depths,
-        {"skip": (False, True), "depth": (8, 14, 20, 26, 32, 38, 44, 50, 56)},
-        {"lr": 0.03, "epochs": 20, "batch": 64},
+        {"norm": ("none", "batch"), "skip": SKIP, "depth": LAYERS},
+        {"lr": {"none": 0.005, "batch": 0.03}, "epochs": 40, "batch": 64},
     ),
-    "recipes": Experiment(
-        recipes,
-        {"recipe": tuple(RECIPES), "depth": (10, 20, 50, 100, 200, 400, 1000)},
-        {"lr": RATES, "epochs": 6, "batch": 64},
-    ),
+    "recipes": Experiment(recipes, RECIPE, {"lr": RATES, "epochs": 6, "batch": 64}),
     "thousand": Experiment(
         thousand, {"recipe": ("1/√blocks", "batch norm")}, {"lr": 0.1, "epochs": 10, "batch": 64}
     ),
-    "rates": Experiment(
-        rates,
-        {"norm": ("none", "batch")},
-        {"lr": FINE[0].tolist(), "epochs": 10, "batch": 64, "schedule": "constant"},
-    ),
+    "rates": Experiment(rates, {"norm": ("none", "batch")}, FINE),
 }
+interrupted = threading.Event()  # in a worker process: what waits there is not begun any more
 
 
-stopped = (
-    threading.Event()
-)  # set in a worker whose run was interrupted: those that wait for it there are not begun
+def run(experiment, cell, device, path):
+    """Trains the networks of a cell, a dict of the network's arguments, and returns the arrays.
 
-
-def run(name, cell, seeds, device, path):
-    """One run of an experiment. Writes its History's arrays, and the CPU seconds that it took, to `path`, whole or not at all.
-
-    seeds: a dict, empty where the cell has its own.
+    Writes them to `path`, too, unless this is a machine without that folder: what is finished is
+    saved although nobody may wait for it any more.
     """
-    if stopped.is_set():
+    if interrupted.is_set():
         raise KeyboardInterrupt
     torch.set_num_threads(1)
-    begin = time.process_time()
-    experiment = EXPERIMENTS[name]
-    settings = dict(experiment.fit)
+    begin, settings = time.process_time(), dict(experiment.fit)
+    if isinstance(settings["lr"], dict):
+        settings["lr"] = settings["lr"][cell["norm"]]
     if isinstance(settings["lr"], tuple):
-        settings["lr"] = [[rate] * len(seeds["seeds"]) for rate in settings["lr"]]
+        settings["lr"] = [[rate] * len(cell["seeds"]) for rate in settings["lr"]]
     try:
         data = Split(*(part.to(device) for part in digits(0)))
-        history = fit(
-            experiment.network(**cell, **seeds).to(device), data, **settings, progress=False
-        )
+        history = fit(experiment.network(**cell).to(device), data, **settings, progress=False)
         if history.stopped:
             raise KeyboardInterrupt
-        arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
-        new = path.with_suffix(".new.npz")
-        np.savez(new, **arrays, seconds=time.process_time() - begin)
-        new.replace(path)
     except KeyboardInterrupt:
-        stopped.set()
+        interrupted.set()
         raise
+    arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
+    arrays["seconds"] = np.array(time.process_time() - begin)
+    if path.parent.is_dir():
+        save_run(path, arrays)
+    return arrays
 
 
-def record(name, *, seeds=5, out=DATA, device="cpu", workers=None, again=False):
-    """Runs the experiment `name` with the seeds 0 to `seeds` - 1 and writes `out`/NAME.npz, checksum and all.
+def save_run(path, arrays):
+    """Writes a file whole or not at all."""
+    new = path.with_suffix(".new.npz")
+    np.savez(new, **arrays)
+    new.replace(path)
 
-    The arrays have one dimension for each axis, then those of the History's; `config`, in JSON, says what the axes are, and the
-    versions, the date, the machine and the time. What is finished is kept when the run is stopped, and a second run goes on
-    from there; `again` begins anew. device: as torch names it. workers: processes; None takes one for each core, on a GPU one.
-    Raises ValueError on a bad argument.
+
+def record(
+    name, *, seeds=5, out=DATA, device="cpu", executor="processes", workers=None, again=False
+):
+    """Runs the experiment `name` with the seeds 0 to `seeds` - 1 and writes `out`/NAME.npz.
+
+    The arrays have one dimension for each axis, then those of the History; `seconds` is CPU time.
+    `config`, in JSON, holds the axes, the versions, the date and the machine. A finished run is
+    saved at once, and a second call goes on from there; `again` begins anew.
+
+    device: as torch names it. executor: "processes" on this machine, or the address of a Dask
+    scheduler, such as tcp://127.0.0.1:8786, whose workers have this package. workers: the number of
+    processes; None is one for each core, on a GPU one. Raises ValueError on a bad argument.
     """
     experiment = EXPERIMENTS[choice("name", name, tuple(EXPERIMENTS))]
     seeds = list(range(integer("seeds", seeds, 1, 1000)))
-    workers = (
-        (os.cpu_count() if device == "cpu" else 1)
-        if workers is None
-        else integer("workers", workers, 1, 1024)
-    )
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
-        raise ValueError(
-            f"device must be one that torch finds here, such as 'cpu', got {device!r}"
-        ) from None
+    except (RuntimeError, AssertionError, TypeError):  # AssertionError where there is no CUDA
+        allowed = "one that torch finds here, such as 'cpu'"
+        raise ValueError(f"device must be {allowed}, got {device!r}") from None
+    if workers is None and executor == "processes" and device != "cpu":
+        workers = 1
+    executor = start(executor, workers)
     stacked = "seeds" in signature(experiment.network).parameters
     axes = experiment.axes if stacked else {"seed": seeds, **experiment.axes}
+    config = {"experiment": name, "axes": axes, "seeds": seeds, "fit": experiment.fit}
+    config |= {"torch": torch.__version__, "device": device}
+    folder = _unfinished(Path(out) / f"{name}.part", config, again)
+
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
-    config = {
-        "experiment": name,
-        "axes": axes,
-        "seeds": seeds,
-        "fit": experiment.fit,
-        "torch": torch.__version__,
-    }
-    config["device"] = device
-    unfinished = Path(out) / f"{name}.part"
-    if again:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True, exist_ok=True)
-    begun, text = unfinished / "config.json", json.dumps(config)
-    if begun.exists() and begun.read_text(encoding="utf-8") != text:
-        raise ValueError(
-            f"{unfinished} was begun with other settings: finish it with those, or begin anew with --again"
-        )
-    begun.write_text(text, encoding="utf-8")
-    paths = [unfinished / f"{k}.npz" for k in range(len(cells))]
-    waiting = [k for k, path in enumerate(paths) if finished(path) is None]
+    paths = [folder / f"{k}.npz" for k in range(len(cells))]
+    missing = [k for k, path in enumerate(paths) if finished(path) is None]
     common = {"seeds": seeds} if stacked else {}
-    with (
-        tqdm(
-            total=len(cells),
-            initial=len(cells) - len(waiting),
-            desc=name,
-            unit="run",
-            disable="TQDM_DISABLE" in os.environ,
-        ) as bar,
-        ProcessPoolExecutor(workers, get_context("spawn")) as pool,
-    ):
-        jobs = [pool.submit(run, name, cells[k], common, device, paths[k]) for k in waiting]
-        try:
-            for job in futures.as_completed(jobs):
-                job.result()
-                bar.update()
-        except BaseException:
-            pool.shutdown(
-                cancel_futures=True
-            )  # and waits: a second shutdown, by `with`, would otherwise take the order back
-            raise
-    shape = [len(values) for values in axes.values()]
-    results = [finished(path) for path in paths]
-    columns = {key: np.stack([one[key] for one in results]) for key in results[0]}
-    columns = {key: column.reshape(*shape, *column.shape[1:]) for key, column in columns.items()}
-    config |= {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
-    config |= {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "cpu_seconds": round(float(columns["seconds"].sum())),
-    }
-    keep(f"{name}.npz", {**columns, "config": np.array(json.dumps(config))}, out)
-    shutil.rmtree(unfinished)
+    jobs = [(experiment, cells[k] | common, device, paths[k].absolute()) for k in missing]
+    bar = {"total": len(cells), "initial": len(cells) - len(jobs), "desc": name, "unit": "run"}
+    bar["disable"] = "TQDM_DISABLE" in os.environ
+    with executor as pool, closing(gather(run, jobs, pool)) as results:
+        for job, arrays in tqdm(results, **bar):
+            path, cell = paths[missing[job]], cells[missing[job]]
+            if arrays is None:
+                raise BrokenExecutor(f"a worker died, at the second try too, in {cell}")
+            if finished(path) is None:
+                save_run(path, arrays)
+
+    results, shape = [finished(path) for path in paths], [len(values) for values in axes.values()]
+    columns = {part: np.stack([result[part] for result in results]) for part in results[0]}
+    columns = {part: column.reshape(*shape, *column.shape[1:]) for part, column in columns.items()}
+    config |= {"date": date.today().isoformat(), "python": platform.python_version()}
+    config |= {"numpy": np.__version__, "cpu_seconds": round(float(columns["seconds"].sum()))}
+    config["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    save(f"{name}.npz", {**columns, "config": np.array(json.dumps(config))}, out)
+    shutil.rmtree(folder)
+
+
+def _unfinished(folder, config, again):
+    """The folder of the finished runs, after it was begun with the same `config`."""
+    if again:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    begun, text = folder / "config.json", json.dumps(config)
+    if begun.exists() and begun.read_text(encoding="utf-8") != text:
+        advice = "finish it with those, or begin anew with --again"
+        raise ValueError(f"{folder} was begun with other settings: {advice}")
+    begun.write_text(text, encoding="utf-8")
+    return folder
 
 
 def finished(path):
-    """The arrays of a run that is done; None where it is not there, or was cut off in the middle."""
+    """The arrays of a finished run; None where there are none, or a file that was cut off."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -253,36 +242,37 @@ def finished(path):
 
 
 def main(arguments=None):
-    """The command line: see `--help`. What goes wrong is said in one line."""
+    """The command line. An error is one line."""
     parser = argparse.ArgumentParser(prog="python -m helpers.experiments", description=__doc__)
-    parser.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on (default 5)")
-    parser.add_argument(
-        "--out", type=Path, default=DATA, help="folder of the record (default data/)"
+    add = parser.add_argument
+    add("name", choices=EXPERIMENTS, metavar="NAME", help=", ".join(EXPERIMENTS))
+    add("--seeds", type=int, default=5, help="how many, from 0 on (default 5)")
+    add("--out", type=Path, default=DATA, help="folder of the record (default data/)")
+    add("--device", default="cpu", help='"cpu" (default) or "cuda"')
+    add(
+        "--executor", default="processes", help="processes (default), or a Dask scheduler's address"
     )
-    parser.add_argument("--device", default="cpu", help='"cpu" (default) or "cuda"')
-    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    parser.add_argument(
-        "--again", action="store_true", help="begin anew, though a record or a part of one is there"
-    )
+    add("--workers", type=int, help="how many processes (default: one for each core)")
+    add("--again", action="store_true", help="begin anew, though there is a record or a part of it")
     chosen = parser.parse_args(arguments)
     path = chosen.out / f"{chosen.name}.npz"
     unfinished = path.with_suffix(".part")
-    later = f"what is finished is kept in {unfinished}, and the same command{', without --again,' * chosen.again} goes on from there"
     if path.exists() and not unfinished.exists() and not chosen.again:
         try:
             recorded(chosen.name, chosen.out)
         except DamagedData as damage:
             sys.exit(f"{damage}; or record it anew: the same command with --again")
         sys.exit(f"{path} is recorded already; --again records it anew")
+    without = ", without --again," if chosen.again else ""
+    later = f"what is finished is kept in {unfinished}, and the same command{without} goes on from there"
     try:
         record(**vars(chosen))
     except KeyboardInterrupt:
         sys.exit(f"\nstopped; {later}")
-    except ValueError as mistake:
+    except (ValueError, ImportError) as mistake:
         sys.exit(f"{mistake}")
-    except (OSError, BrokenExecutor) as failure:
-        sys.exit(f"{failure}; {later}")
+    except (OSError, BrokenExecutor, CancelledError) as failure:
+        sys.exit(f"{str(failure) or type(failure).__name__}; {later}")
     print(f"{path} is recorded")
 
 

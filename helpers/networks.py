@@ -1,365 +1,473 @@
-"""Floor 1: the layers, and one builder for every network of the series.
+"""The layers, and one builder for every network of the series.
 
-Leading dimensions are just more networks: a weight of shape (*stack, fan_in, fan_out) and a batch of shape
-(*stack, batch, features) go through the same `x @ weight + bias`, so that one call runs one network or a whole map of them.
+Leading dimensions are just more networks. A weight of shape (*stack, fan_in, fan_out) and a batch
+of shape (*stack, batch, features) go through the same `x @ weight + bias`, so that one call runs
+one network or a whole map of them.
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import nn
 
-from .arguments import choice, integer, number, of_shape, per_network
+from .arguments import (
+    FLOAT32,
+    choice,
+    few_enough,
+    integer,
+    number,
+    per_network,
+    require,
+    seeds,
+    sizes,
+)
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
 ORDERS = ("pre", "post")
 HALF = (torch.float16, torch.bfloat16)
+MOST = 10**6  # features, units or classes of a layer
+STACK = 65536  # networks along one dimension of a stack, at most
 
 
 class Linear(nn.Module):
     """x @ weight + bias, for one network or for each network of a stack.
 
-    weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in); bias: (*stack, fan_out), zero, or None.
-    x: (batch, fan_in), the same for every network, or (*stack, batch, fan_in). Returns (*stack, batch, fan_out).
-    `gain` is a number or a tensor of shape `stack`. `generator` is a torch.Generator, whose one draw serves the whole
-    stack, or a list of them, one per network. Raises ValueError on an x of another shape or dtype.
-    He et al. 2015, "Delving Deep into Rectifiers", for gain = sqrt(2).
+    weight: (*stack, fan_in, fan_out), drawn from N(0, gain² / fan_in). bias: (*stack, fan_out),
+    zero at first, or None. x: (batch, fan_in), the same for every network, or
+    (*stack, batch, fan_in). Returns (*stack, batch, fan_out).
+    gain: a number, or one for each network (shape `stack`). generator: a torch.Generator, whose one
+    draw serves the whole stack, or a list of them, one for each network.
+    Raises ValueError on a bad argument, and on an x of another shape or dtype.
+    He et al. 2015, "Delving Deep into Rectifiers", for gain = sqrt(2). In every lesson, by `build`.
     """
 
     def __init__(self, fan_in, fan_out, *, gain=1.0, bias=True, stack=(), generator):
         super().__init__()
-        self.fan_in, self.fan_out, self.stack = fan_in, fan_out, torch.Size(stack)
-        generators = generator if isinstance(generator, list) else [generator]
-        draws = torch.stack([torch.randn(fan_in, fan_out, generator=g) for g in generators])
-        draws = draws[0] if len(generators) == 1 else draws.reshape(*stack, fan_in, fan_out)
-        scale = torch.as_tensor(gain, dtype=draws.dtype)[..., None, None] / fan_in**0.5
-        self.weight = nn.Parameter((draws * scale).expand(*stack, fan_in, fan_out).contiguous())
-        self.bias = nn.Parameter(torch.zeros(*stack, fan_out)) if bias else None
+        self.fan_in = integer("fan_in", fan_in, 1, MOST)
+        self.fan_out = integer("fan_out", fan_out, 1, MOST)
+        self.stack = torch.Size(sizes("stack", stack, STACK))
+        size = (*self.stack, self.fan_in, self.fan_out)
+        few_enough("fan_in, fan_out and stack", math.prod(size))
+        draws = _draws(generator, size)
+        gain = per_network("gain", gain, self.stack, low=0.0).to(draws.dtype)
+        scale = gain[..., None, None] / self.fan_in**0.5
+        self.weight = nn.Parameter((draws * scale).expand(size).contiguous())
+        zeros = torch.zeros(*self.stack, self.fan_out, **FLOAT32)
+        self.bias = nn.Parameter(zeros) if choice("bias", bias, (False, True)) else None
 
     def forward(self, x):
-        _fits(x, self.fan_in, self.stack, self.weight.dtype)
+        _check_x(x, self.fan_in, self.stack, self.weight.dtype)
         if x.dtype in HALF and x.device.type == "cpu":
-            # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the end.
-            # A CPU's own half-precision product is ten to a hundred times slower.
+            # As an accelerator does it: half-precision factors, a float32 sum, one rounding at the
+            # end. A CPU's own half-precision product is ten to a hundred times slower.
             product = x.float() @ self.weight.float()
-            return (product if self.bias is None else product + self.bias[..., None, :].float()).to(
-                x.dtype
-            )
+            if self.bias is not None:
+                product = product + self.bias[..., None, :].float()
+            return product.to(x.dtype)
         if self.bias is None:
             return x @ self.weight
         if self.weight.dim() == 2:
             return torch.addmm(self.bias, x, self.weight)  # the same in one call, a little quicker
-        return (x @ self.weight).add_(
-            self.bias[..., None, :]
-        )  # in place: no second matrix to fetch
+        return (x @ self.weight).add_(self.bias[..., None, :])  # in place: no second matrix
+
+    def extra_repr(self):
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"{self.fan_in}, {self.fan_out}{bias}{_shown(self.stack)}"
 
 
 def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
-    """gamma * (x - mean) / sqrt(var + eps) + beta, unit by unit; the arrays are NumPy's or torch's.
+    """gamma * z_hat + beta, where z_hat = (x - mean) / sqrt(var + eps), for each unit.
 
-    x: (*stack, batch, width), and so is the result. The others: (*stack, width). Without mean and var it takes the batch's
-    own, which is what batch norm does in training. Ioffe & Szegedy 2015, "Batch Normalization", algorithm 1.
+    x: (*stack, batch, width), and so is the result. The others: (*stack, width). They are NumPy's
+    or torch's. Without mean and var it takes the batch's, as batch norm does in training.
+    Raises ValueError on an array of another shape.
+    Ioffe & Szegedy 2015, "Batch Normalization", algorithm 1. Lesson 03 writes these lines.
     """
+    require((mean is None) == (var is None), "mean and var", "both given or both None", (mean, var))
+    given = {"gamma": gamma, "beta": beta} | ({} if mean is None else {"mean": mean, "var": var})
+    _check_arrays(x, **given)
     if mean is None:
         mean, var = batch_moments(x)
-    scale = gamma / (var + eps) ** 0.5
+    # gamma / std first: that is a step less on the large array than z_hat, then gamma * z_hat.
+    scale = gamma / (var + number("eps", eps, 0)) ** 0.5
     return (x - mean[..., None, :]) * scale[..., None, :] + beta[..., None, :]
 
 
 def batch_moments(x):
-    """Mean and biased variance of each unit over the batch: from (*stack, batch, width) to two of (*stack, width).
+    """Mean and biased variance of each unit over the batch.
 
-    In two passes: E[x²] - E[x]² would lose all its digits where the mean is large, and could come out negative.
+    x: (*stack, batch, width). Returns two arrays (*stack, width).
+    In two passes: E[x²] - E[x]² would lose all its digits where the mean is large.
     """
     mean = x.mean(-2)
     return mean, ((x - mean[..., None, :]) ** 2).mean(-2)
 
 
 def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
-    """From the loss's gradient with respect to batch_norm(x, gamma, beta), those with respect to x, gamma and beta.
+    """The gradients with respect to x, gamma and beta, from `grad`, that at batch_norm's result.
 
-    grad, x: (*stack, batch, width); gamma: (*stack, width); NumPy's or torch's arrays. Returns (*stack, batch, width) and
-    twice (*stack, width). Through mean and var each example has a part in all the others' outputs; what the formula
-    subtracts is that part: it leaves a gradient with mean 0 and, but for eps, without a component along x.
-    Ioffe & Szegedy 2015, section 3.
+    grad, x: (*stack, batch, width). gamma: (*stack, width). NumPy's or torch's arrays. Returns
+    (*stack, batch, width) and twice (*stack, width). Through mean and var, each example has a part
+    in all the others' outputs. The formula subtracts that part: what it leaves has mean 0 and, but
+    for eps, no component along x. Raises ValueError on an array of another shape.
+    Ioffe & Szegedy 2015, section 3. Lesson 03 derives it.
     """
+    _check_arrays(x, gamma=gamma)
+    same = np.shape(grad)[-2:] == tuple(x.shape[-2:])
+    require(same, "grad", f"of the shape of x, {tuple(x.shape)}", grad)
     mean, var = batch_moments(x)
-    std = ((var + eps) ** 0.5)[..., None, :]
-    unit = (x - mean[..., None, :]) / std
-    grad_beta, grad_gamma = grad.sum(-2), (grad * unit).sum(-2)
+    std = ((var + number("eps", eps, 0)) ** 0.5)[..., None, :]
+    z_hat = (x - mean[..., None, :]) / std
+    grad_beta, grad_gamma = grad.sum(-2), (grad * z_hat).sum(-2)
     batch = x.shape[-2]
-    through = grad - grad_beta[..., None, :] / batch - unit * grad_gamma[..., None, :] / batch
+    through = grad - grad_beta[..., None, :] / batch - z_hat * grad_gamma[..., None, :] / batch
     return gamma[..., None, :] / std * through, grad_gamma, grad_beta
 
 
-class _Norm(nn.Module):
-    """What both norms share: gamma and beta, (*stack, width), learned; half precision is normalized in float32, as torch.nn's."""
+class Norm(nn.Module):
+    """What the norms share: gamma and beta, (*stack, width), learned. Not to be used by itself.
+
+    To add a norm, write a subclass with a method `normalize(x, gamma, beta)` and enter it in NORMS:
+    `build` and the explorers take it from there. Half precision is normalized in float32, as
+    torch.nn does it.
+    """
 
     def __init__(self, width, *, eps=1e-5, stack=()):
         super().__init__()
-        self.width, self.eps, self.stack = (
-            integer("width", width, 1, 2**31),
-            number("eps", eps, 0),
-            torch.Size(stack),
-        )
-        self.gamma, self.beta = (
-            nn.Parameter(torch.ones(*stack, width)),
-            nn.Parameter(torch.zeros(*stack, width)),
-        )
+        self.width, self.eps = integer("width", width, 1, MOST), number("eps", eps, 0)
+        self.stack = torch.Size(sizes("stack", stack, STACK))
+        few_enough("width and stack", self.width * math.prod(self.stack))
+        self.gamma = nn.Parameter(torch.ones(*self.stack, self.width, **FLOAT32))
+        self.beta = nn.Parameter(torch.zeros(*self.stack, self.width, **FLOAT32))
 
     def forward(self, x):
-        _fits(x, self.width, self.stack, self.gamma.dtype)
-        kind = torch.float32 if x.dtype in HALF else x.dtype
-        return self.normalize(x.to(kind), self.gamma.to(kind), self.beta.to(kind)).to(x.dtype)
+        _check_x(x, self.width, self.stack, self.gamma.dtype)
+        dtype = torch.float32 if x.dtype in HALF else x.dtype
+        return self.normalize(x.to(dtype), self.gamma.to(dtype), self.beta.to(dtype)).to(x.dtype)
+
+    def extra_repr(self):
+        return f"{self.width}, eps={self.eps:g}{_shown(self.stack)}"
 
 
-class BatchNorm(_Norm):
-    """batch_norm with its book-keeping; stands in for torch.nn.BatchNorm1d, whose weight and bias are gamma and beta here.
+class BatchNorm(Norm):
+    """batch_norm with running averages: torch.nn.BatchNorm1d, but with gamma and beta as names.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean, running_var: (*stack, width).
-    train(): normalizes by the batch's own mean and biased variance, and moves the running averages a share `momentum` of the
-    way to the batch's mean and *unbiased* variance; momentum=None makes them plain averages over all batches so far.
+    x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean,
+    running_var: (*stack, width).
+    train(): normalizes by the batch's mean and biased variance. Moves the running averages a share
+    `momentum` of the way to the batch's mean and *unbiased* variance; with momentum=None they are
+    plain averages over all batches.
     eval(): normalizes by the running averages, so that no answer depends on the rest of the batch.
-    Raises ValueError on an x of another shape or dtype, and in training on a batch of one, whose variance is 0.
-    Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+    Raises ValueError on an x of another shape or dtype, and in training on a batch of one, whose
+    variance is 0.
+    Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. Lessons 03, 04 and 08.
     """
 
     def __init__(self, width, *, eps=1e-5, momentum=0.1, stack=()):
         super().__init__(width, eps=eps, stack=stack)
         self.momentum = momentum if momentum is None else number("momentum", momentum, 0, 1)
-        self.register_buffer("running_mean", torch.zeros(*stack, width))
-        self.register_buffer("running_var", torch.ones(*stack, width))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
+        self.register_buffer("running_mean", torch.zeros(*self.stack, self.width, **FLOAT32))
+        self.register_buffer("running_var", torch.ones(*self.stack, self.width, **FLOAT32))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, device="cpu"))
 
     def normalize(self, x, gamma, beta):
-        if not self.training:
-            return batch_norm(
-                x,
-                gamma,
-                beta,
-                self.running_mean.to(x.dtype),
-                self.running_var.to(x.dtype),
-                eps=self.eps,
-            )
-        batch = x.shape[-2]
-        if batch < 2:
-            raise ValueError(
-                f"batch must be an integer from 2 up to train a BatchNorm, got {batch}"
-            )
-        mean, var = batch_moments(x)  # the gradient flows through both
-        with torch.no_grad():  # but the book-keeping keeps no graph
-            self.num_batches_tracked += 1
-            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-            self.running_var.lerp_((var * (batch / (batch - 1))).to(self.running_var.dtype), share)
+        if self.training:
+            mean, var = batch_moments(x)  # the gradient flows through both
+            self.move_averages(mean, var, batch=x.shape[-2])
+        else:
+            mean, var = self.running_mean.to(x.dtype), self.running_var.to(x.dtype)
         return batch_norm(x, gamma, beta, mean, var, eps=self.eps)
 
+    @torch.no_grad()
+    def move_averages(self, mean, var, batch):
+        """Moves the running averages towards the mean and the biased variance of a batch."""
+        if batch < 2:
+            allowed = "an integer from 2 up to train a BatchNorm"
+            raise ValueError(f"batch must be {allowed}, got {batch}")
+        self.num_batches_tracked += 1
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        unbiased = var * (batch / (batch - 1))
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 
-class LayerNorm(_Norm):
-    """Each example's values over the units, brought to mean 0 and variance 1, then scaled by gamma and shifted by beta.
+    def extra_repr(self):
+        return f"{super().extra_repr()}, momentum={self.momentum}"
 
-    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. No running averages: an example
-    never sees its batch. Raises ValueError on an x of another shape or dtype. Ba et al. 2016, "Layer Normalization".
+
+class LayerNorm(Norm):
+    """Each example's values, brought to mean 0 and variance 1 over the units, then gamma and beta.
+
+    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. There
+    are no running averages: an example does not depend on its batch.
+    Raises ValueError on an x of another shape or dtype.
+    Ba et al. 2016, "Layer Normalization". Lessons 03, 06 and 08.
     """
 
     def normalize(self, x, gamma, beta):
         mean = x.mean(-1, keepdim=True)
         var = ((x - mean) ** 2).mean(-1, keepdim=True)
-        return (x - mean) / (var + self.eps) ** 0.5 * gamma[..., None, :] + beta[..., None, :]
+        z_hat = (x - mean) / (var + self.eps) ** 0.5
+        return z_hat * gamma[..., None, :] + beta[..., None, :]
 
 
 NORMS = {"none": None, "batch": BatchNorm, "layer": LayerNorm}
 
 
 class Residual(nn.Module):
-    """x + scale * branch(x): the layer learns what to add to its input, not what to replace it with.
+    """x + scale * branch(x): the branch learns what to add to x, not what to replace it with.
 
-    `branch` is a list of layers that keep x's shape, or bring it to the shape to which `shortcut` brings x. `scale` is a number
-    or a tensor of shape `stack`; a zero in it would silence its branch for ever, so the whole tensor is learned then.
-    He et al. 2015, "Deep Residual Learning", eq. 1 and 2; Bachlechner et al. 2020, "ReZero is All You Need", for the learned
-    scale that starts at 0.
+    branch: a list of layers that return the shape of x, or the shape to which `shortcut`, a module,
+    brings x. scale: a number, or one for each network (shape `stack`). A zero in it would silence
+    its branch for ever, so that scale is learned. Raises ValueError on a bad argument, and on a
+    branch that returns another shape.
+    He et al. 2015, "Deep Residual Learning", eq. 1 and 2. Bachlechner et al. 2020, "ReZero is All
+    You Need", for the learned scale that starts at 0. Lessons 06 and 07.
     """
 
     def __init__(self, branch, scale=1.0, shortcut=None):
         super().__init__()
+        is_list = isinstance(branch, (list, tuple, nn.Sequential, nn.ModuleList))
+        fine = is_list and all(isinstance(layer, nn.Module) for layer in branch)
+        require(fine, "branch", "a list of torch.nn.Modules", branch)
+        fine = shortcut is None or isinstance(shortcut, nn.Module)
+        require(fine, "shortcut", "None or a torch.nn.Module", shortcut)
         self.branch, self.shortcut = nn.Sequential(*branch), shortcut
-        scale = torch.as_tensor(scale, dtype=torch.get_default_dtype())[..., None, None]
+        scale = per_network("scale", scale).to(torch.float32)[..., None, None]
         if (scale == 0).any():
-            self.scale = nn.Parameter(scale.clone())
+            self.scale = nn.Parameter(scale)
         else:
             self.register_buffer("scale", scale)
 
     def forward(self, x):
-        kept = x if self.shortcut is None else self.shortcut(x)
-        return kept + self.scale * self.branch(x)
+        stream = x if self.shortcut is None else self.shortcut(x)
+        added = self.scale * self.branch(x)
+        if added.shape[-stream.dim() :] != stream.shape:  # torch might repeat one of them
+            allowed = f"return the shape of what it is added to, {tuple(stream.shape)}"
+            raise ValueError(f"branch must {allowed}, got {tuple(added.shape)}")
+        return stream + added
+
+    def extra_repr(self):
+        learned = ", learned" if isinstance(self.scale, nn.Parameter) else ""
+        scale = f"{self.scale.item():g}" if self.scale.numel() == 1 else "one per network"
+        return f"scale={scale}{learned}"
 
 
+@torch.inference_mode(False)  # or its weights could not be trained
 def build(
-    depth,
-    width,
+    depth: int,
+    width: int,
     *,
-    inputs,
-    classes,
-    activation="relu",
-    norm="none",
-    skip=False,
-    branch_scale=1.0,
-    order="pre",
-    gain=None,
-    seed=0,
-    stack=(),
-):
-    """A fully connected network of `depth` hidden layers of `width` units, as an nn.Sequential from x to class scores.
+    inputs: int = 64,
+    classes: int = 10,
+    activation: str = "relu",
+    norm: str = "none",
+    skip: bool = False,
+    branch_scale: float | list | torch.Tensor = 1.0,
+    order: str = "pre",
+    gain: float | list | torch.Tensor | None = None,
+    seed: int | list | torch.Tensor = 0,
+    stack: tuple = (),
+) -> nn.Sequential:
+    """A fully connected network of `depth` hidden layers of `width` units, from x to class scores.
 
-    x: (batch, inputs) or (*stack, batch, inputs), any scale. Returns scores (*stack, batch, classes).
+    x: (batch, inputs) or (*stack, batch, inputs). Returns scores (*stack, batch, classes).
 
-    Without skips a hidden layer is Linear, norm, activation. With `skip` the first Linear brings x to `width` and each of
-    the other depth - 1 layers stands in a Residual: order "pre" x + norm-activation-Linear(x), "post"
-    activation(x + Linear-norm(x)). The four networks have the same Linears in the same order.
+    Without skips a hidden layer is Linear, norm, activation. With `skip` the first Linear brings x
+    to `width`, and each of the other depth - 1 layers stands in a Residual. Order "pre":
+    x + norm-activation-Linear(x). Order "post": activation(x + Linear-norm(x)). The same seed gives
+    all of them the same Linears in the same order.
 
-    depth: 1 to 2000. width: 1 to 4096. activation: "relu", "tanh", "sigmoid" or "linear". norm: "none", "batch" or
-    "layer". gain: weights have standard deviation gain / sqrt(fan_in); None is the activation's own by
-    torch.nn.init.calculate_gain (sqrt(2), He's, for ReLU). The last Linear, which no activation follows, has gain 1.
-    branch_scale: what a branch is multiplied by before it is added; 0 starts there and is learned.
-    stack: leading dimensions, each entry a network of its own. `gain`, `branch_scale` and `seed` are then one for all or one
-    per network (shape `stack`), and network k equals the single network built with its gain, branch_scale and seed; only a 0
-    in branch_scale makes the scales of the whole stack learned.
+    depth: 1 to 2000. width: 1 to 4096. inputs, classes: 1 to a million, by default the digits'.
+    activation: "relu", "tanh", "sigmoid" or "linear". norm: "none", "batch" or "layer".
+    branch_scale: what a branch is multiplied by before it is added. 0 starts there and is learned.
+    gain: weights have standard deviation gain / sqrt(fan_in). None is the activation's by
+    torch.nn.init.calculate_gain: sqrt(2), He's, for ReLU. The last Linear, which no activation
+    follows, has gain 1.
+    stack: leading dimensions, each entry a network. `gain`, `branch_scale` and `seed` are then one
+    for all or one for each (shape `stack`), and network k equals the single network built with its
+    gain, branch_scale and seed; but one 0 in branch_scale makes the scales of all learned.
 
-    Raises ValueError, which names the argument, on anything else.
-    He et al. 2015 (init: "Delving Deep into Rectifiers"; skips: "Deep Residual Learning"), He et al. 2016 ("Identity
-    Mappings", for order "pre").
+    Raises ValueError, which names the argument, on anything else, and on over 250 million weights.
+    He et al. 2015, "Delving Deep into Rectifiers" (init) and "Deep Residual Learning" (skips). He
+    et al. 2016, "Identity Mappings" (order "pre"). In every lesson.
     """
-    integer("depth", depth, 1, 2000)
-    integer("width", width, 1, 4096)
-    integer("inputs", inputs, 1, 10**6)
-    integer("classes", classes, 1, 10**6)
-    choice("activation", activation, tuple(ACTIVATIONS))
-    choice("norm", norm, tuple(NORMS))
-    choice("skip", skip, (False, True))
-    choice("order", order, ORDERS)
-    if not isinstance(stack, (tuple, list)):
-        raise ValueError(f"stack must be a tuple of integers from 1 to 65536, got {stack!r}")
-    stack = torch.Size(integer("stack", size, 1, 65536) for size in stack)
-    gain = per_network(
-        "gain", nn.init.calculate_gain(activation) if gain is None else gain, stack, low=0.0
-    )
-    branch_scale = (
-        per_network("branch_scale", branch_scale, stack).expand(stack).clone()
-    )  # if learned, each network's own
-    generators = _generators(seed, stack)
+    depth, width, inputs, classes, stack = _check_sizes(depth, width, inputs, classes, stack)
+    activation, norm = choice("activation", activation, ACTIVATIONS), choice("norm", norm, NORMS)
+    skip, order = choice("skip", skip, (False, True)), choice("order", order, ORDERS)
+    gain = nn.init.calculate_gain(activation) if gain is None else gain
+    gain = per_network("gain", gain, stack, low=0.0)
+    scale = per_network("branch_scale", branch_scale, stack).expand(stack)
+    generators = [torch.Generator().manual_seed(each) for each in seeds("seed", seed, stack)]
 
-    def linear(fan_in, fan_out, gain=gain, bias=True):
-        return Linear(fan_in, fan_out, gain=gain, bias=bias, stack=stack, generator=generators)
-
-    def hidden(fan_in):
-        # No bias before batch norm: it would be subtracted again, and beta does its work.
-        return linear(fan_in, width, bias=norm != "batch")
+    def linear(
+        fan_in,
+    ):  # without bias before batch norm, which would subtract it; beta does its work
+        bias = norm != "batch"
+        return Linear(fan_in, width, gain=gain, bias=bias, stack=stack, generator=generators)
 
     def norms():
-        return [NORMS[norm](width, stack=stack)] if NORMS[norm] else []
+        return [] if norm == "none" else [NORMS[norm](width, stack=stack)]
 
     act = ACTIVATIONS[activation]
-    if skip and order == "post":
-        layers = [hidden(inputs), *norms(), act()]
+    if not skip:
+        layers = []
+        for fan_in in [inputs] + [width] * (depth - 1):
+            layers += [linear(fan_in), *norms(), act()]
+    elif order == "post":
+        layers = [linear(inputs), *norms(), act()]
         for _ in range(depth - 1):
-            layers += [Residual([hidden(width), *norms()], branch_scale), act()]
+            layers += [Residual([linear(width), *norms()], scale), act()]
     else:
-        layers = [hidden(inputs)]
+        layers = [linear(inputs)]
         for _ in range(depth - 1):
-            step = [*norms(), act(), hidden(width)]
-            layers += [Residual(step, branch_scale)] if skip else step
+            layers += [Residual([*norms(), act(), linear(width)], scale)]
         layers += [*norms(), act()]
-    return nn.Sequential(*layers, linear(width, classes, gain=1.0))
+    return nn.Sequential(*layers, Linear(width, classes, stack=stack, generator=generators))
 
 
 class Shortcut(nn.Module):
-    """Images x (batch, channels, height, width), every `stride`-th pixel of them, with as many channels of zeros added.
+    """Every `stride`-th pixel of images (batch, channels, height, width), with added zero channels.
 
-    He et al. 2015, "Deep Residual Learning", option A: a skip without weights where size and channels change.
+    He et al. 2015, "Deep Residual Learning", option A: a skip without weights where sizes change.
     """
 
     def __init__(self, channels, stride):
         super().__init__()
-        self.channels, self.stride = channels, stride
+        self.channels = integer("channels", channels, 0, MOST)
+        self.stride = integer("stride", stride, 1, MOST)
 
     def forward(self, x):
-        return nn.functional.pad(
-            x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels)
-        )
+        x = x[..., :: self.stride, :: self.stride]
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, self.channels))
+
+    def extra_repr(self):
+        return f"channels={self.channels}, stride={self.stride}"
 
 
+@torch.inference_mode(False)  # or its weights could not be trained
 def build_conv(
-    depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes, norm="batch", skip=False, seed=0
+    depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes=10, norm="batch", skip=False, seed=0
 ):
-    """A convolutional network of He's CIFAR shape, 3x3 everywhere, from flat images x (batch, pixels) to class scores.
+    """A convolutional network as He's for CIFAR, from flat images (batch, pixels) to class scores.
 
-    depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of `channels`, then a Linear: with
-    three entries, `depth` layers in all. At each new number of channels, the image's height and width are halved. image:
-    channels, height and width of x. Every convolution is followed by norm, "batch" or "none", and a ReLU; with `skip` each pair
-    stands in a Residual, relu(shortcut(x) + conv-norm-relu-conv-norm(x)). Weights are He's. There is no stack here, and the
-    layers are torch.nn's. Raises ValueError on a bad depth, classes, norm, skip or seed.
-    He et al. 2015, "Deep Residual Learning", section 4.2.
+    depth: 8, 14, 20, … 2000: one convolution, then (depth - 2) / 6 pairs of them for each entry of
+    `channels`, then a Linear: with three entries, `depth` layers in all. All are 3x3. At each new
+    number of channels, the image's height and width are halved. image: channels, height and width.
+    Every convolution is followed by norm, "batch" or "none", and a ReLU. With `skip` each pair
+    stands in a Residual: relu(shortcut(x) + conv-norm-relu-conv-norm(x)). Weights are He's. There
+    is no stack here, and the layers are torch.nn's. Raises ValueError on a bad argument.
+    He et al. 2015, "Deep Residual Learning", section 4.2. Lessons 01 and 06.
     """
-    if integer("depth", depth, 8, 2000) % 6 != 2:
-        raise ValueError(f"depth must be 6n + 2, such as 8, 14, 20 or 56, got {depth}")
-    integer("classes", classes, 1, 10**6)
-    choice("norm", norm, ("none", "batch"))
-    choice("skip", skip, (False, True))
-    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+    depth, channels, image = _check_conv_sizes(depth, channels, image)
+    norm, skip = choice("norm", norm, ("none", "batch")), choice("skip", skip, (False, True))
+    classes, [seed] = integer("classes", classes, 1, MOST), seeds("seed", seed, ())
+    generator = torch.Generator().manual_seed(seed)
 
     def conv(before, after, stride=1):
-        layer = nn.utils.skip_init(
-            nn.Conv2d, before, after, 3, stride, padding=1, bias=norm == "none"
-        )  # draws nothing by itself
+        plan = before, after, 3, stride, 1  # 3x3, and a border of 1
+        layer = nn.utils.skip_init(nn.Conv2d, *plan, bias=norm == "none", **FLOAT32)
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         return layer
 
-    def active(width):
-        return [nn.BatchNorm2d(width), nn.ReLU()] if norm == "batch" else [nn.ReLU()]
+    def norms(width):
+        return [] if norm == "none" else [nn.BatchNorm2d(width, **FLOAT32)]
 
     width = channels[0]
-    layers = [nn.Unflatten(1, image), conv(image[0], width), *active(width)]
-    for after in [one for one in channels for _ in range((depth - 2) // 6)]:
-        stride = 1 if after == width else 2
-        *branch, relu = (
-            conv(width, after, stride),
-            *active(after),
-            conv(after, after),
-            *active(after),
-        )
-        if skip:
-            branch = [
-                Residual(branch, shortcut=Shortcut(after - width, stride) if stride > 1 else None)
-            ]
-        layers += [*branch, relu]
-        width = after
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(width, classes, generator=generator)
-    )
+    layers = [nn.Unflatten(1, image), conv(image[0], width), *norms(width), nn.ReLU()]
+    for after in channels:
+        for _ in range((depth - 2) // 6):
+            stride = 1 if after == width else 2
+            pair = [conv(width, after, stride), *norms(after), nn.ReLU()]
+            pair += [conv(after, after), *norms(after)]
+            if skip:
+                shortcut = Shortcut(after - width, stride) if stride > 1 else None
+                pair = [Residual(pair, shortcut=shortcut)]
+            layers += [*pair, nn.ReLU()]
+            width = after
+    head = Linear(width, classes, generator=generator)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
 
 
 def cross_entropy(scores, y):
-    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) against class numbers y (batch,): shape (*stack,)."""
-    classes = y.expand(scores.shape[:-1])
-    each = nn.functional.cross_entropy(scores.flatten(0, -2), classes.flatten(), reduction="none")
-    return each.view(classes.shape).mean(-1)
+    """Mean cross-entropy, in nats, of scores (*stack, batch, classes) for each network: (*stack,).
+
+    y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError on anything else.
+    """
+    fine = isinstance(scores, torch.Tensor) and scores.dim() > 1 and scores.is_floating_point()
+    require(fine, "scores", "a floating-point tensor of shape (*stack, batch, classes)", scores)
+    rows, (batch, classes) = scores.shape[:-1], scores.shape[-2:]
+    fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape in ((batch,), rows)
+    require(fine, "y", f"an int64 tensor of shape ({batch},)", y)
+    flat = scores.flatten(0, -2), y.expand(rows).flatten()
+    try:  # without a word, torch would leave out every example of the class `ignore_index`, -100
+        each = nn.functional.cross_entropy(*flat, reduction="none", ignore_index=-(2**63))
+    except IndexError:
+        found = f"{int(y.min())} to {int(y.max())}"
+        allowed = f"class numbers from 0 to {classes - 1}"
+        raise ValueError(f"y must be {allowed}, got {found}") from None
+    return each.view(rows).mean(-1)
 
 
-def _generators(seed, stack):
-    """One generator for a seed that serves the whole stack, or one per network for seeds of the stack's shape."""
-    seeds = of_shape(
-        "seed", "an integer", seed, stack, lambda one: integer("seed", one, 0, 2**63 - 1)
-    )
-    return [torch.Generator().manual_seed(one) for one in seeds.flatten().tolist()]
+def _check_sizes(depth, width, inputs, classes, stack):
+    """The sizes of `build` as Python's integers."""
+    depth, width = integer("depth", depth, 1, 2000), integer("width", width, 1, 4096)
+    inputs, classes = integer("inputs", inputs, 1, MOST), integer("classes", classes, 1, MOST)
+    stack = torch.Size(sizes("stack", stack, STACK))
+    weights = width * (inputs + (depth - 1) * width + classes) * math.prod(stack)
+    few_enough("depth, width, inputs, classes and stack", weights)
+    return depth, width, inputs, classes, stack
 
 
-def _fits(x, width, stack, dtype):
-    """Raises ValueError unless x is a tensor of shape (batch, width) or (*stack, batch, width) and of the weights' dtype."""
-    if not isinstance(x, torch.Tensor) or x.dtype != dtype:
-        given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise ValueError(f"x must be a tensor of {dtype}, as the weights are, got {given}")
+def _check_conv_sizes(depth, channels, image):
+    """The sizes of `build_conv` as Python's integers."""
+    depth = integer("depth", depth, 8, 2000)
+    require(depth % 6 == 2, "depth", "6n + 2, such as 8, 14, 20 or 56", depth)
+    channels, image = sizes("channels", channels, 4096), sizes("image", image, 4096)
+    require(len(channels) > 0, "channels", "a tuple of at least one integer", channels)
+    require(len(image) == 3, "image", "three integers: channels, height and width", image)
+    few_enough("depth and channels", 3 * (depth - 2) * sum(size**2 for size in channels))
+    return depth, channels, image
+
+
+def _draws(generator, size):
+    """Standard normal draws (*stack, fan_in, fan_out), or (fan_in, fan_out) if they serve all."""
+    generators = generator if isinstance(generator, list) else [generator]
+    networks = math.prod(size[:-2])
+    fine = all(isinstance(each, torch.Generator) for each in generators)
+    fine = fine and len(generators) in (1, networks)
+    require(fine, "generator", f"a torch.Generator, or a list of {networks}", generator)
+    draws = [torch.randn(size[-2:], generator=each, **FLOAT32) for each in generators]
+    return draws[0] if len(draws) == 1 else torch.stack(draws).reshape(size)
+
+
+def _shown(stack):
+    """The stack in a layer's `extra_repr`: nothing for a single network."""
+    return f", stack={tuple(stack)}" if stack else ""
+
+
+def _check_x(x, width, stack, dtype):
+    """ValueError unless x is (batch, width) or (*stack, batch, width), of the weights' dtype.
+
+    Under torch.autocast the dtypes may differ: torch casts the factors of each product.
+    """
+    if not isinstance(x, torch.Tensor):
+        require(False, "x", f"a tensor of {dtype}, as the weights are", x)
+    if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"x must be a tensor of {dtype}, as the weights are, got {x.dtype}")
     if x.dim() < 2 or x.shape[-1] != width or x.shape[:-2] not in ((), stack):
-        allowed = f"(batch, {width})" + (
-            f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else ""
-        )
-        raise ValueError(f"x must be a tensor of shape {allowed}, got {tuple(x.shape)}")
+        shapes = f"(batch, {width})"
+        shapes += f" or ({', '.join(map(str, stack))}, batch, {width})" if stack else ""
+        raise ValueError(f"x must be a tensor of shape {shapes}, got {tuple(x.shape)}")
+
+
+def _check_arrays(x, **others):
+    """ValueError unless x is an array (..., batch, width) and each other one is (..., width)."""
+    for name, array in {"x": x, **others}.items():
+        fine = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
+        fine = fine or (isinstance(array, torch.Tensor) and array.is_floating_point())
+        fine = fine and array.ndim > (name == "x") and array.shape[-1] == x.shape[-1]
+        shape = "(..., batch, width)" if name == "x" else f"(..., {x.shape[-1]})"
+        require(fine, name, f"an array of numbers of shape {shape}", array)

@@ -1,54 +1,63 @@
-"""Floor 2: what happens to the signal, and to its gradient, layer by layer."""
+"""What happens to the signal, and to its gradient, layer by layer."""
 
 import copy
 import math
-from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from .arguments import choice, integer
+from .arguments import choice, integer, require
 from .networks import ACTIVATIONS, HALF, Residual, cross_entropy
 
-DTYPES = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float64,
+DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
+INDEXES = (torch.int32, torch.int64)  # what an nn.Embedding takes
+SAMPLE = 2**13  # values of a layer that go into the statistics of its pre-activation, about
+FLAT = 0.05  # tanh and sigmoid are saturated where the slope is below this share of the steepest
+KINDS = tuple(ACTIVATIONS.values())
+AT = {  # an activation at one number: each is monotone, so that extremes stay extremes
+    nn.ReLU: lambda z: max(z, 0.0),
+    nn.Tanh: math.tanh,
+    nn.Sigmoid: lambda z: 1 / (1 + math.exp(min(-z, 709.0))),
+    nn.Identity: float,
 }
-SAMPLE = (
-    2**13
-)  # values of a layer that go into its histogram and the moments of its pre-activation, about
-FLAT = 0.05  # a tanh or sigmoid is called saturated where its slope is below this share of its steepest
+SLOPE = {  # as a share of the steepest, from the output
+    nn.Tanh: lambda a: 1 - a**2,
+    nn.Sigmoid: lambda a: 4 * a * (1 - a),
+}
 
-# glibc gives the top of its heap back to the system whenever a layer's matrices are freed, and fetches it again page by page
-# for the next layer. Once a large block was freed it keeps more: a quarter of a profile's time.
-torch.empty(2**22)
+# glibc returns the top of its heap to the system whenever a layer's matrices are freed, and fetches
+# it again page by page for the next layer. Once a large block was freed it keeps more of it: a
+# quarter of a profile's time.
+torch.empty(2**22, dtype=torch.float32, device="cpu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Profile:
-    """One forward pass (and one backward pass, if labels were given), as NumPy arrays with one row a hidden layer.
+    """A forward pass, and with labels a backward pass, as NumPy arrays with a row for each layer.
 
-    Every array has shape (depth, *stack), plus a last dimension where one is named. A pre-activation z is what goes into
-    a layer's activation function, its output a is what comes out; statistics are over the batch and the units together.
-    The stream of a residual network is the sum that runs past its layers: what a layer finds there, before norm and activation.
-    Without skips there is none, and z, which is behind the norm, stands for it; so it does in layer 1 of an order "post".
+    Every array has shape (depth, *stack), plus a last dimension where one is named. A
+    pre-activation z goes into a layer's activation function, its output a comes out. Statistics are
+    over the batch and the units together. The stream of a residual network is the sum that runs
+    past its layers: what a layer finds there, before norm and activation. Without skips there is
+    none, and z, which is behind the norm, stands for it, as in layer 1 of an order "post".
 
     mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
-    pre_mean, pre_std: of the pre-activation z.
-    stream_std: of the stream.
-    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z, from their least to their greatest.
-        Of a large batch (over 8192 values in a layer) pre_mean, pre_std and stream_std are those of every k-th example, and counts
-        counts it k times (where a layer overflows, every k-th finite value).
+    pre_mean, pre_std: of the pre-activation z. stream_std: of the stream.
+    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z.
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
-    saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid; otherwise 0).
+    saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid).
     nonfinite: share of the values of z that are NaN or infinite.
-    gradient: norm of the gradient of the mean cross-entropy with respect to the stream; None without labels.
-    weight_gradient: the same with respect to the weight that makes z; None without labels.
+    gradient: norm of the gradient of the mean cross-entropy at the stream. None without labels.
+    weight_gradient: the same at the weight of the last layer before the activation. Both are NaN
+    where there is no gradient: no such layer, a frozen weight, no way from there to the loss.
+
+    With over 8192 values in a layer, counts takes every k-th example, and counts it k times (of a
+    layer that overflows, every k-th finite value).
+    Lessons 01 to 07 and 09.
     """
 
     mean: np.ndarray
@@ -68,7 +77,7 @@ class Profile:
 
     @property
     def depth(self):
-        """How many hidden layers were seen."""
+        """The number of hidden layers."""
         return len(self.mean)
 
     @property
@@ -76,212 +85,356 @@ class Profile:
         """The layers' numbers, 1 to depth: what a figure has on its horizontal axis."""
         return np.arange(1, self.depth + 1)
 
+    def __repr__(self):
+        """Five of the layers as a table; of a stack, the medians of its networks."""
+        chosen = np.unique(np.linspace(0, self.depth - 1, 5).round().astype(int))
+        networks = f", medians of {self.mean[0].size} networks" if self.mean.ndim > 1 else ""
+        lines = [f"Profile of {self.depth} layers{networks}"]
+        lines.append(f"{'layer':16}" + "".join(f"{layer:10}" for layer in self.layers[chosen]))
+        names = "std pre_std dead saturated nonfinite gradient weight_gradient"
+        for name in names.split():
+            if (values := getattr(self, name)) is not None:
+                values = np.median(values.reshape(self.depth, -1)[chosen], axis=1)
+                lines.append(f"{name:16}" + "".join(f"{value:10.3g}" for value in values))
+        return "\n".join(lines)
 
-def profile(net, x, y=None, bins=60, *, dtype=None):
-    """The Profile of `net` on the batch `x`, and of its gradient if the class numbers `y` are given.
 
-    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
+def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The pre-activation z and the output a of every hidden layer, as a list of pairs (z, a).
+
+    net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
+    z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
+    the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
+    Lessons 01, 02, 03 and 05.
+    """
+    require(isinstance(net, nn.Sequential), "net", "an nn.Sequential, such as build makes", net)
+    _check_batch(x, None, net.parameters(), any_dtype=False)
+    pairs = []
+
+    def run(layers, x):
+        for layer in layers:
+            if isinstance(layer, Residual):
+                stream = x if layer.shortcut is None else layer.shortcut(x)
+                x = stream + layer.scale * run(layer.branch, x)
+            elif isinstance(layer, nn.Sequential):
+                x = run(layer, x)
+            elif isinstance(layer, KINDS):
+                z, x = x, layer(x.clone())  # a clone, since an activation may work in place
+                pairs.append((z, x))
+            else:
+                require(not any(layer.children()), "net", "made of layers and Residuals", layer)
+                x = layer(x)
+        return x
+
+    with torch.no_grad():
+        run(copy.deepcopy(net), x)  # running averages move in the copy
+    return pairs
+
+
+def similarity(a: torch.Tensor) -> np.ndarray:
+    """How alike a layer's outputs for different images are: the mean correlation of two of them.
+
+    a: (*stack, batch, width). Returns numbers of shape `stack`. 1: the layer says the same of all
+    images, the network is stuck. 0: they are as different as by chance. The correlation is over the
+    units. An image whose outputs are all equal is left out. NaN if fewer than two others are there.
+    Why not the mean cosine? Outputs of ReLU and sigmoid are positive: that alone makes it 0.3 and
+    0.9. Why not the share of the variance that all images have in common? In a deep ReLU network
+    images differ in length only, but that share stays at 0.9. Raises ValueError on another a.
+    Poole et al. 2016, "Exponential Expressivity in Deep Neural Networks". Lessons 02, 07 and 09.
+    """
+    fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point()
+    require(fine, "a", "a floating-point tensor of shape (*stack, batch, width)", a)
+    a = a.detach().double()
+    away = a - a.mean(-1, keepdim=True)
+    length, size = (values.norm(dim=-1, keepdim=True) for values in (away, a))
+    equal = length <= 1e-6 * size
+    directions = torch.where(equal, 0.0, away / length)
+    # Their sum has the squared length `images`, and twice the correlation of each pair.
+    images = (~equal).sum((-2, -1))
+    pairs = images * (images - 1)
+    found = (directions.sum(-2).square().sum(-1) - images) / pairs
+    return torch.where(pairs > 0, found, torch.nan).numpy()[()]
+
+
+def profile(
+    net: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, bins: int = 60, *, dtype=None
+) -> Profile:
+    """The Profile of `net` on the batch `x`, with its gradients if the class numbers `y` are given.
+
+    net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or
+    nn.Identity, in the order in which they run. (An nn.Identity is one if it stands between weights
+    and no other activation does.) Of a compiled network, the original is described.
     x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
-    dtype: "float16", "bfloat16", "float32" or "float64": the pass is computed in it, so that an overflow can be met for
-    real; None takes x and the network as they are. Works in the mode, train or eval, that the network is in.
-    The network is unchanged afterwards, running averages included, and carries no hook.
-    Raises ValueError on a bad argument.
+    dtype: "float16", "bfloat16", "float32" or "float64" computes the pass in it, so that an
+    overflow can be met for real. None takes x and the network as they are, with torch.autocast.
+    It runs on the CPU, in the mode, train or eval, of the network, which stays as it is, running
+    averages included. Raises ValueError on a bad argument, and on a network that it cannot read.
     """
-    integer("bins", bins, 2, 127)
-    if not isinstance(net, nn.Module):
-        raise ValueError(f"net must be a torch.nn.Module, got {type(net).__name__}")
-    if not isinstance(x, torch.Tensor) or x.dim() < 2 or 0 in x.shape:
-        given = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
-        raise ValueError(f"x must be a tensor of shape (batch, inputs), got {given}")
-    if y is not None and not (
-        isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]
-    ):
-        given = (
-            f"{y.dtype} of shape {tuple(y.shape)}"
-            if isinstance(y, torch.Tensor)
-            else type(y).__name__
-        )
-        raise ValueError(f"y must be an int64 tensor of shape ({x.shape[-2]},), got {given}")
-    cast = None if dtype is None else DTYPES[choice("dtype", dtype, tuple(DTYPES))]
-    if any(value.dtype != (cast or value.dtype) for value in net.parameters()):
-        net = copy.deepcopy(net).to(cast)  # a cast rounds the weights: the caller's stay
-    rows, kept, shapes = [], [], []
-
-    def see(activation, *signals):
-        shapes.append(signals[0].shape)
-        if y is not None:
-            kept.append(signals[-1] if len(signals) == 3 else signals[0])
-        signals = [signal.detach() for signal in signals]
-        for one in (
-            [signals]
-            if signals[0].dim() == 2
-            else zip(*(signal.flatten(0, -3) for signal in signals))
-        ):
-            rows.append(_row(activation, bins, *one))
-
-    grad = torch.inference_mode() if y is None else torch.enable_grad()
-    copies = {
-        name: value.clone() for name, value in net.named_buffers()
-    }  # running averages and the like move in these
+    bins = integer("bins", bins, 2, 127)
+    cast = None if dtype is None else DTYPES[choice("dtype", dtype, DTYPES)]
+    require(isinstance(net, nn.Module), "net", "a torch.nn.Module", net)
+    parts, parameters = dict(net.named_modules()), dict(net.named_parameters())
+    _check_parts(parts, parameters.values())
+    embeds = any(isinstance(part, nn.Embedding) for part in parts.values())
+    _check_batch(x, y, parameters.values(), any_dtype=cast or embeds)
+    compiled = any(p._compiled_call_impl or "_orig_mod" in p._modules for p in parts.values())
+    labels = y is not None
+    watch = _Watch(bins, labels)
     with (
-        grad,
-        np.errstate(over="ignore", invalid="ignore"),
-        _watched(net, see),
-    ):  # an overflow is shown, not warned of
-        scores = torch.func.functional_call(net, copies, (x.to(cast),))
-    if not rows:
+        torch.inference_mode(not labels),
+        torch.autocast("cpu", enabled=False) if cast else nullcontext(),
+        torch.compiler.set_stance("force_eager") if compiled else nullcontext(),
+        np.errstate(all="ignore"),  # an overflow is shown, not warned of
+    ):
+        copies = _copies(dict(net.named_buffers()), parameters, cast, labels)
+        x = x.detach().to(device="cpu", dtype=None if x.dtype in INDEXES else cast)
+        if labels and x.is_floating_point():  # every layer has a gradient then, whatever is frozen
+            x = (x.clone() if x.is_inference() else x).requires_grad_()
+        with watch.over(parts):
+            scores = torch.func.functional_call(net, copies, (x,))
+        return Profile(**watch.columns(scores), **(watch.gradients(scores, y) if labels else {}))
+
+
+def _check_parts(parts, parameters):
+    """Raises ValueError unless a network has values, and activations that a Profile describes."""
+    if any(is_lazy(value) or value.is_meta for value in parameters):
         raise ValueError(
-            f"net must have at least one activation of {', '.join(ACTIVATIONS)}, got {type(net).__name__}"
+            "net must have values in all its weights, got a lazy one or the device meta"
         )
-    if odd := [shape for shape in shapes if shape[:-1] != scores.shape[:-1]]:
-        raise ValueError(f"net must be fully connected, got an activation of shape {tuple(odd[0])}")
-    columns = _columns(rows, bins, scores.shape[:-2])
-    if y is not None:
-        if not 0 <= int(y.min()) <= int(y.max()) < scores.shape[-1]:
-            found = f"{int(y.min())} to {int(y.max())}"
-            raise ValueError(
-                f"y must be class numbers from 0 to {scores.shape[-1] - 1}, got {found}"
-            )
-        columns |= _gradients(scores, y, kept, net)
-    return Profile(**columns)
+    known, found = ", ".join(ACTIVATIONS), [part for part in parts.values() if _kind(part)]
+    if not found:
+        name = type(parts[""]).__name__
+        raise ValueError(f"net must have at least one activation of {known}, got {name}")
+    for part in found:
+        if type(part).forward is not _kind(part).forward:
+            got = f"{type(part).__name__}, which computes something else"
+            raise ValueError(f"net must have activations of {known} only, got {got}")
 
 
-@contextmanager
-def _watched(net, see):
-    """Calls see(activation, z, a) as each activation runs, see(activation, z, a, stream) where there is a stream; the hooks are
-    gone when the block ends."""
-    stream = deque(maxlen=1)  # where the pass stands
-    activations = [
-        module for module in net.modules() if isinstance(module, tuple(ACTIVATIONS.values()))
-    ]
-    hooks = [
-        one.register_forward_hook(
-            lambda layer, inputs, output: see(layer, inputs[0], output, *stream)
-        )
-        for one in activations
-    ]
-    for block in (module for module in net.modules() if isinstance(module, Residual)):
-        hooks.append(block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])))
-        hooks.append(block.register_forward_hook(lambda _, inputs, output: stream.append(output)))
-    in_place = [activation for activation in activations if getattr(activation, "inplace", False)]
-    try:
-        for activation in in_place:
-            activation.inplace = False  # or its input would be gone when it is to be looked at
-        yield
-    finally:
-        for activation in in_place:
-            activation.inplace = True
-        for hook in hooks:
-            hook.remove()
+def _check_batch(x, y, parameters, any_dtype):
+    """Raises ValueError unless x and y are a batch for such parameters, and its class numbers."""
+    fine = isinstance(x, torch.Tensor) and x.dim() > 1 and 0 not in x.shape and not x.is_meta
+    require(fine, "x", "a tensor of shape (batch, inputs)", x)
+    fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]
+    require(y is None or fine, "y", f"an int64 tensor of shape ({x.shape[-2]},)", y)
+    kinds = {value.dtype for value in parameters if value.is_floating_point()}
+    any_dtype = any_dtype or torch.is_autocast_enabled("cpu")
+    if not any_dtype and len(kinds) == 1 and x.dtype not in kinds:
+        raise ValueError(f"x must be a tensor of {kinds.pop()}, as the weights are, got {x.dtype}")
 
 
-def _row(activation, bins, z, a, stream=None):
-    """The numbers of one layer of one network; z, a, stream: (batch, width).
+def _copies(buffers, parameters, cast, labels):
+    """Copies of the buffers, since running averages move, and of parameters to be cast."""
+    copies = {}
+    for name, value in [*buffers.items(), *parameters.items()]:
+        dtype = cast if cast and value.is_floating_point() else value.dtype
+        usable = value.dtype == dtype and value.device.type == "cpu"
+        if name in buffers or not usable or (labels and value.is_inference()):
+            copies[name] = value.detach().clone().to(device="cpu", dtype=dtype)
+            copies[name].requires_grad_(labels and value.requires_grad)
+    return copies
 
-    A profile is to cost little more than the forward pass itself: see tests/benchmark.py. So there are few passes over all
-    values, a sample of z has to do for its histogram and moments, NumPy does what is small, where a call to torch costs more
-    than its work, and what can wait is left to `_columns`.
+
+class _Watch:
+    """What a pass shows, in the order in which it runs.
+
+    seen: for each activation its records, one for each network, the shape of z, the stream (or z),
+    and the node of autograd's graph that has made z. products: from the node that a layer with a
+    weight has made to that weight.
     """
-    if z.dtype in HALF:
-        z, a = z.float(), a.float()
-    low, high = map(float, torch.aminmax(z))  # they hand on a NaN
+
+    def __init__(self, bins, labels):
+        self.labels, self.steps = labels, np.linspace(0, 1, bins + 1)
+        self.seen, self.products = [], {}
+        self.stream, self.blocks = None, 0  # where the pass stands in a residual network
+        self.weighted = False  # whether a weight has run since the last activation
+        self.open = (
+            False  # whether the last one seen is an nn.Identity: it counts if a weight follows
+        )
+
+    @contextmanager
+    def over(self, parts):
+        """Looks at a network's modules, by name, while the block runs; then the hooks are gone."""
+        hooks, in_place = [], []
+        # A hook takes time. Weights matter to gradients, to streams and to nn.Identity only.
+        others = any(isinstance(part, (nn.Identity, Residual)) for part in parts.values())
+        for name, part in parts.items():
+            if isinstance(part, Residual):
+                hooks.append(part.register_forward_pre_hook(self.block_begins))
+                hooks.append(part.register_forward_hook(self.block_ends))
+            elif _kind(part):
+                hooks.append(part.register_forward_hook(self.activation_ran))
+                in_place += [part] if getattr(part, "inplace", False) else []
+            elif (self.labels or others) and _is_layer(name, part):
+                hooks.append(part.register_forward_hook(self.layer_ran))
+        try:
+            for part in in_place:
+                part.inplace = False  # or its input would be gone when it is looked at
+            yield
+        finally:
+            for part in in_place:
+                part.inplace = True
+            for hook in hooks:
+                hook.remove()
+
+    def block_begins(self, block, inputs):
+        self.blocks, self.stream = self.blocks + 1, inputs[0]
+
+    def block_ends(self, block, inputs, output):
+        self.blocks, self.stream = self.blocks - 1, output
+
+    def layer_ran(self, layer, inputs, output):
+        self.weighted, self.open = True, False
+        self.stream = self.stream if self.blocks else None
+        self.products[output.grad_fn] = layer.weight
+
+    def activation_ran(self, activation, inputs, a):
+        kind, z = _kind(activation), inputs[0]
+        if kind is nn.Identity and not self.weighted:
+            return
+        if self.open:
+            self.seen.pop()
+        self.open = self.weighted = kind is nn.Identity
+        signals = [signal.detach() for signal in (z, a, self.stream) if signal is not None]
+        networks = zip(*(signal.flatten(0, -3) for signal in signals)) if z.dim() > 2 else [signals]
+        records = [_record(kind, self.steps, *network) for network in networks]
+        self.seen.append((records, z.shape, z if self.stream is None else self.stream, z.grad_fn))
+
+    def columns(self, scores):
+        """The records as a Profile's arrays, if the pass was that of fully connected networks."""
+        fine = isinstance(scores, torch.Tensor) and scores.dim() > 1
+        require(fine, "net", "a network that returns scores (*stack, batch, classes)", scores)
+        if self.open:
+            self.seen.pop()
+        require(self.seen, "net", "a network whose activations run", None)
+        for _, shape, *_ in self.seen:
+            if shape[:-1] != scores.shape[:-1]:
+                got = f"an activation of shape {tuple(shape)}"
+                raise ValueError(f"net must be fully connected, got {got}")
+        records, stack = [record for of, *_ in self.seen for record in of], scores.shape[:-2]
+        columns = {name: np.array([record[name] for record in records]) for name in records[0]}
+        return {name: each.reshape(-1, *stack, *each.shape[1:]) for name, each in columns.items()}
+
+    def gradients(self, scores, y):
+        """The norms of the gradients at the streams and at the weights, for each network."""
+        stack = scores.shape[:-2]
+        loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
+        at = {
+            "gradient": [stream for _, _, stream, _ in self.seen],
+            "weight_gradient": self.weights(),
+        }
+        asked = [value for values in at.values() for value in values if value is not None]
+        asked = [value for value in asked if value.requires_grad]
+        found = {}
+        if asked and loss.requires_grad:
+            gradients = torch.autograd.grad(loss, asked, allow_unused=True)
+            found = {id(value): gradient for value, gradient in zip(asked, gradients)}
+
+        def norm(value):
+            if (gradient := found.get(id(value))) is None:
+                return np.full(stack, np.nan)
+            each = gradient.shape[: len(stack)] == stack  # or one weight for all networks
+            gradient = gradient.double().flatten(len(stack) if each else 0)
+            return np.broadcast_to(torch.linalg.vector_norm(gradient, dim=-1).numpy(), stack)
+
+        return {name: np.array([norm(value) for value in values]) for name, values in at.items()}
+
+    def weights(self):
+        """For each activation the weight of the last layer before it, or None.
+
+        A walk from z back along autograd's graph. It ends where a layer with a weight has run, and
+        where an earlier walk has been: a residual network's stream leads back to all layers before.
+        """
+        passed, weights = set(), {}
+        for number, (*_, start) in enumerate(self.seen, 1):
+            found, waiting = [], [] if start in weights else [start]
+            while waiting:
+                node = waiting.pop()
+                if node is None or node in passed:
+                    continue
+                passed.add(node)
+                if node in self.products:
+                    found.append(self.products[node])
+                else:
+                    waiting += [source for source, _ in node.next_functions]
+            if len(found) > 1:
+                shapes = " and ".join(str(tuple(weight.shape)) for weight in found)
+                got = f"weights of shape {shapes} for number {number}"
+                raise ValueError(f"net must feed each activation from one weight, got {got}")
+            weights.setdefault(start, found[0] if found else None)
+        return [weights[start] for *_, start in self.seen]
+
+
+def _kind(part):
+    """The one of the four activations that a module is; None if it is none."""
+    return next((kind for kind in KINDS if isinstance(part, kind)), None)
+
+
+def _is_layer(name, part):
+    """Whether a module has a weight matrix, and stands in no shortcut, which is no layer."""
+    weight = part._parameters.get("weight")
+    has_weight = weight is not None and weight.dim() > 1 and not any(part.children())
+    return has_weight and "shortcut" not in name.split(".")
+
+
+def _record(kind, steps, z, a, stream=None):
+    """What a Profile says of a layer of one network; z, a, stream: (batch, width).
+
+    A profile is to cost little more than the forward pass: see tests/benchmark.py. So there are few
+    passes over all values, a sample of z has to do for its histogram, and NumPy does what is small,
+    where a call to torch costs more than its work.
+    """
+    z, a = (signal.float() if signal.dtype in HALF else signal for signal in (z, a))
+    low, high = map(float, torch.aminmax(z))  # NaN if there is one
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
-    mean, std = _moments(a, float(sums.sum()), float(torch.linalg.vector_norm(a)))
-    row = {
-        "activation": type(activation),
-        "extremes": (low, high),
-        "sums": sums,
-        "mean": mean,
-        "std": std,
-    }
-    row["saturated"] = _saturated(activation, a)
+    length = float(torch.linalg.vector_norm(a))
+    record = {"min": AT[kind](low), "max": AT[kind](high)}
+    record["mean"], record["std"] = _moments(a, sums.sum(), length**2)
+    record["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
+    flat = SLOPE[kind](a) < FLAT if kind in SLOPE else None
+    record["saturated"] = 0.0 if flat is None else float(flat.double().mean())
     k = math.ceil(z.numel() / SAMPLE)
-    if stream is not None:
-        row["stream_std"] = _sample_moments(stream[::k].to(z.dtype).numpy().ravel())[1]
     if math.isfinite(low) and math.isfinite(high):
-        sample = z[::k].numpy().ravel()
-        row["nonfinite"] = 0.0
-        row["pre_mean"], row["pre_std"] = _sample_moments(sample)
+        sample, record["nonfinite"] = z[::k].numpy().ravel(), 0.0
+        length = float(torch.linalg.vector_norm(z))
+        record["pre_mean"], record["pre_std"] = _moments(z, z.sum(), length**2)
     else:
         finite = z[torch.isfinite(z)].double().numpy()
-        row |= {"nonfinite": 1 - len(finite) / z.numel(), "pre_mean": np.nan, "pre_std": np.nan}
-        if len(finite) == 0:
-            return row | {"counts": np.zeros(bins, int), "low": np.nan, "high": np.nan}
-        sample, low, high = finite[::k], float(finite.min()), float(finite.max())
-    if not high - low > max(
-        1e-300, 1e-12 * max(-low, high)
-    ):  # all values alike: edges about them, as np.histogram does
+        sample, record["nonfinite"] = finite[::k], 1 - len(finite) / z.numel()
+        record["pre_mean"] = record["pre_std"] = np.nan
+        low, high = (finite.min(), finite.max()) if len(finite) else (np.nan, np.nan)
+    record["stream_std"] = record["pre_std"]
+    if stream is not None:
+        stream = stream.to(z.dtype)
+        length = float(torch.linalg.vector_norm(stream))
+        record["stream_std"] = _moments(stream, stream.sum(), length**2)[1]
+    if high - low <= max(1e-300, 1e-12 * max(-low, high)):  # all alike: as np.histogram does it
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
-    return row | {"counts": k * _histogram(sample, low, high, bins), "low": low, "high": high}
+    record["counts"] = k * _histogram(sample, low, high, len(steps) - 1)
+    record["edges"] = low + (high - low) * steps
+    return record
 
 
-def _columns(rows, bins, stack):
-    """The rows of all layers and networks as a Profile's arrays."""
-    kinds = [row.pop("activation") for row in rows]
-    ends = torch.tensor([row.pop("extremes") for row in rows], dtype=torch.float64)
-    mapped = {
-        kind: kind().forward(ends).tolist() for kind in set(kinds)
-    }  # each is monotone, so extremes stay extremes
-    for k, (row, kind) in enumerate(zip(rows, kinds)):
-        sums = row.pop("sums")
-        row["min"], row["max"] = mapped[kind][k]
-        row["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
-        row.setdefault("stream_std", row["pre_std"])
-    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    with np.errstate(over="ignore", invalid="ignore"):
-        columns["edges"] = np.linspace(columns.pop("low"), columns.pop("high"), bins + 1, axis=-1)
-    return {name: column.reshape(-1, *stack, *column.shape[1:]) for name, column in columns.items()}
-
-
-def _moments(v, total, norm):
-    """Mean and standard deviation of the values of v, from their sum and their norm (NaN if a value is not finite)."""
-    count = math.prod(v.shape)
-    mean, square = total / count, norm * norm / count
+def _moments(values, total, squares):
+    """Mean and standard deviation, from the sums of the values and of their squares."""
+    count = math.prod(values.shape)
+    mean, square = float(total) / count, float(squares) / count
     variance = square - mean * mean
     if 1e-24 < square < 1e24 and variance > 0.01 * square:
         return mean, variance**0.5
-    # Squares near the ends of float32's range, or a mean so large that the difference would cancel: slowly, then.
-    v = np.asarray(v, np.float64)
-    unit = float(abs(v).max()) or 1.0
-    return float((v / unit).mean()) * unit, float((v / unit).std()) * unit
-
-
-def _sample_moments(sample):
-    """Mean and standard deviation of a NumPy array with one axis."""
-    return _moments(sample, float(sample.sum()), float(np.dot(sample, sample)) ** 0.5)
+    # Squares near the ends of float32's range, or a mean so large that the difference would cancel.
+    values = np.asarray(values, np.float64)
+    unit = float(abs(values).max()) or 1.0
+    return float((values / unit).mean()) * unit, float((values / unit).std()) * unit
 
 
 def _histogram(z, low, high, bins):
-    """np.histogram's counts of z in `bins` bins from low to high, up to values that lie on an edge."""
+    """np.histogram's counts of z in bins from low to high, up to values that lie on an edge."""
+    if len(z) == 0:
+        return np.zeros(bins, int)
     scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
-    if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # bins too fine for float32
+    if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # too fine for float32
         return np.histogram(z.astype(np.float64), bins, (low, high))[0]
-    return np.bincount(
-        (z * z.dtype.type(scale) - z.dtype.type(low * scale)).astype(np.uint8), minlength=bins
-    )
-
-
-def _saturated(activation, a):
-    """Share of the outputs where the slope of tanh (1 - a²) or sigmoid (a - a²) is below FLAT times its steepest."""
-    if isinstance(activation, nn.Tanh):
-        return float((1 - a**2 < FLAT).double().mean())
-    if isinstance(activation, nn.Sigmoid):
-        return float((4 * a * (1 - a) < FLAT).double().mean())
-    return 0.0
-
-
-@torch.enable_grad()
-def _gradients(scores, y, kept, net):
-    """Norms of the gradient at what each layer works on and at its weight, per network of a stack."""
-    loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
-    weights = [
-        value
-        for name, value in net.named_parameters()
-        if name.endswith("weight") and value.dim() >= 2
-    ]
-    gradients = torch.autograd.grad(loss, [*kept, *weights[: len(kept)]])
-    norms = torch.stack(
-        [torch.linalg.vector_norm(g.double(), dim=(-2, -1)) for g in gradients]
-    ).numpy()
-    return {"gradient": norms[: len(kept)], "weight_gradient": norms[len(kept) :]}
+    places = z * z.dtype.type(scale) - z.dtype.type(low * scale)
+    return np.bincount(places.astype(np.uint8), minlength=bins)

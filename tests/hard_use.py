@@ -139,7 +139,7 @@ RECORDER = textwrap.dedent("""
         return experiments.build(depth, 8, inputs=64, classes=10, seed=seed)
 
     experiments.EXPERIMENTS = {"small": experiments.Experiment(network, {"depth": (1, 2)}, {"lr": 0.1, "epochs": 2, "batch": 500})}
-    experiments.ProcessPoolExecutor = lambda workers, context: ThreadPoolExecutor(workers)
+    experiments.start = lambda name, workers: ThreadPoolExecutor(workers)
     experiments.main(["small", "--workers", "1", "--out", sys.argv[1]])
 """)
 

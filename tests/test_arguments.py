@@ -5,7 +5,25 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import build, digits, profile
+from helpers import (
+    BatchNorm,
+    LayerNorm,
+    Linear,
+    Residual,
+    activations,
+    batch_norm,
+    batch_norm_backward,
+    build,
+    build_conv,
+    cross_entropy,
+    digits,
+    profile,
+    recorded,
+    similarity,
+    spirals,
+)
+from helpers.arguments import choice
+from helpers.datasets import DamagedData
 
 NAN, INF = float("nan"), float("inf")
 SEED = "an integer from 0 to 9223372036854775807"
@@ -22,10 +40,7 @@ BUILD = [
     *[("inputs", value, "an integer from 1 to 1000000") for value in (0, 10**6 + 1, "64")],
     *[("classes", value, "an integer from 1 to 1000000") for value in (0, 10**6 + 1, None)],
     *[("gain", value, GAIN) for value in (NAN, INF, -INF, -1.0, "he", True, 1j)],
-    *[
-        ("branch_scale", value, "a finite number")
-        for value in (NAN, INF, 10**400, "small", None, True)
-    ],
+    *[("branch_scale", value, "a finite number") for value in (NAN, INF, "small", None, True)],
     *[
         ("activation", value, "one of 'relu', 'tanh', 'sigmoid', 'linear'")
         for value in ("selu", "ReLU", nn.ReLU, None)
@@ -226,3 +241,224 @@ def test_digits_names_a_bad_seed(rejects, seed):
 @pytest.mark.parametrize("test", [0, 1797, -1, 29.7, True, "all"])
 def test_digits_names_a_bad_size_of_the_test_part(rejects, test):
     rejects(lambda: digits(test=test), f"test must be an integer from 1 to 1796, got {test!r}")
+
+
+# --- settings are compared by value ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value, allowed, chosen",
+    [
+        (1, (0.1, 1.0), 1.0),
+        (np.int64(20), (5, 20), 20),
+        (np.float32(0.5), (0.5, 1), 0.5),
+        (torch.tensor(20), (5, 20), 20),
+        (np.True_, (False, True), True),
+        (np.str_("relu"), ("tanh", "relu"), "relu"),
+        (None, ("a", None), None),
+    ],
+    ids=repr,
+)
+def test_a_choice_is_compared_by_value_and_comes_back_as_pythons_own(value, allowed, chosen):
+    found = choice("setting", value, allowed)
+    assert found == chosen
+    assert type(found) is type(chosen)
+
+
+@pytest.mark.parametrize(
+    "value, allowed",
+    [
+        (1, (False, True)),
+        (True, (1, 2)),
+        (np.int64(0), (False, True)),
+        (np.False_, (0, 1)),
+        ("1", (1, 2)),
+        (np.array([1, 2]), (1, 2)),
+        (torch.tensor([1]), (1, 2)),
+        ([1], (1, 2)),
+    ],
+    ids=repr,
+)
+def test_a_choice_keeps_bools_apart_from_numbers_and_numbers_from_arrays(value, allowed):
+    with pytest.raises(ValueError, match=r"^setting must be one of [^\n]*, got [^\n]*$"):
+        choice("setting", value, allowed)
+
+
+def test_build_takes_numpys_and_torchs_numbers_and_bools_as_pythons():
+    plain = build(2, 200, inputs=8, classes=3, skip=True, gain=1.0, seed=3, stack=(2,))
+    numpys = build(
+        np.int16(2),
+        np.uint8(200),
+        inputs=np.array(8),
+        classes=torch.tensor(3),
+        activation=np.str_("relu"),
+        skip=np.True_,
+        gain=1,
+        branch_scale=np.float32(1),
+        seed=np.uint64(3),
+        stack=(np.int64(2),),
+    )
+    assert str(numpys) == str(plain)
+    for one, other in zip(numpys.state_dict().values(), plain.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("value", [np.linspace(2, 1, 3)[::-1], [torch.tensor(1.0)] * 3], ids=repr)
+def test_a_gain_for_each_network_may_come_backwards_or_as_a_list_of_tensors(value):
+    numbers = [float(entry) for entry in value]
+    one, other = (build(**GOOD, gain=gain, stack=(3,)) for gain in (value, numbers))
+    assert torch.equal(one[0].weight, other[0].weight)
+
+
+# --- every public name, asked for what it cannot do --------------------------------------------------------------------------
+
+ROWS = torch.zeros(5, 8)
+CLASSES = torch.zeros(5, dtype=torch.int64)
+DRAW = {"generator": torch.Generator()}
+ONES = torch.ones(8)
+RELU = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+class Block(nn.Module):
+    """A module with parts, which a loop over layers cannot look into."""
+
+    def __init__(self):
+        super().__init__()
+        self.act = nn.ReLU()
+
+    def forward(self, x):
+        return self.act(x)
+
+
+BAD = {
+    "fan_in": [
+        lambda: Linear(0, 3, **DRAW),
+        lambda: Linear("8", 3, **DRAW),
+        lambda: Linear(torch.ones(3, 3), 3, **DRAW),
+    ],
+    "fan_out": [lambda: Linear(3, 2.5, **DRAW), lambda: Linear(3, 10**7, **DRAW)],
+    "fan_in, fan_out and stack": [
+        lambda: Linear(10**6, 10**6, **DRAW),
+        lambda: Linear(10**3, 10**3, stack=(1000,), **DRAW),
+    ],
+    "generator": [
+        lambda: Linear(3, 3, generator=None),
+        lambda: Linear(3, 3, generator=0),
+        lambda: Linear(3, 3, generator=[torch.Generator()] * 2, stack=(3,)),
+    ],
+    "bias": [lambda: Linear(3, 3, bias=1, **DRAW), lambda: Linear(3, 3, bias=None, **DRAW)],
+    "gain": [
+        lambda: Linear(3, 3, gain=-1, **DRAW),
+        lambda: Linear(3, 3, gain=[1, 2], **DRAW),
+        lambda: build(2, 4, gain=torch.ones(2, device="meta"), stack=(2,)),
+        lambda: build(2, 4, gain=10**5000),
+    ],
+    "branch_scale": [lambda: build(2, 4, skip=True, branch_scale=10**400)],
+    "stack": [
+        lambda: BatchNorm(4, stack=5),
+        lambda: BatchNorm(4, stack=(-1,)),
+        lambda: LayerNorm(4, stack=None),
+        lambda: Linear(3, 3, stack="3", **DRAW),
+        lambda: build(2, 4, stack=np.ones((100, 100))),
+    ],
+    "width": [lambda: BatchNorm(2**31), lambda: LayerNorm(10**6 + 1), lambda: build(2, [4])],
+    "width and stack": [
+        lambda: BatchNorm(10**6, stack=(1000,)),
+        lambda: LayerNorm(1000, stack=(1000, 1000)),
+    ],
+    "eps": [
+        lambda: LayerNorm(4, eps=-1),
+        lambda: batch_norm(ROWS, ONES, ONES, eps=NAN),
+        lambda: batch_norm_backward(ROWS, ROWS, ONES, eps="small"),
+    ],
+    "momentum": [lambda: BatchNorm(4, momentum=1.5)],
+    "branch": [
+        lambda: Residual(nn.ReLU()),
+        lambda: Residual(None),
+        lambda: Residual([nn.ReLU(), "tanh"]),
+        lambda: Residual([nn.Linear(8, 1)])(ROWS),
+        lambda: Residual([nn.Linear(8, 9)])(ROWS),
+    ],
+    "scale": [lambda: Residual([], scale=NAN), lambda: Residual([], scale=[1, "a"])],
+    "shortcut": [lambda: Residual([], shortcut=1)],
+    "depth, width, inputs, classes and stack": [
+        lambda: build(2000, 4096),
+        lambda: build(1, 4096, inputs=10**6),
+        lambda: build(10, 100, stack=(65536, 65536)),
+    ],
+    "depth": [lambda: build_conv("8"), lambda: build_conv(9), lambda: build(np.zeros((50, 50)), 4)],
+    "channels": [
+        lambda: build_conv(8, channels=8),
+        lambda: build_conv(8, channels=()),
+        lambda: build_conv(8, channels=(8, 0)),
+        lambda: build_conv(8, channels=(16, 8), skip=True),
+    ],
+    "depth and channels": [lambda: build_conv(1880, channels=(4096, 4096))],
+    "image": [lambda: build_conv(8, image=(8, 8)), lambda: build_conv(8, image=64)],
+    "classes": [lambda: build_conv(8, classes=2.5), lambda: build(2, 4, classes=0)],
+    "norm": [lambda: build_conv(8, norm="layer"), lambda: build(2, 4, norm=torch.zeros(2))],
+    "skip": [lambda: build_conv(8, skip=1), lambda: build(2, 4, skip=np.int64(1))],
+    "seed": [lambda: build_conv(8, seed=-1), lambda: spirals(2.5), lambda: digits([1])],
+    "test": [lambda: digits(test=0)],
+    "folder": [lambda: digits(folder=None), lambda: recorded("depths", 5)],
+    "name": [lambda: recorded("nothing"), lambda: recorded("digits"), lambda: recorded(None)],
+    "x": [
+        lambda: batch_norm([[1.0]], ONES, ONES),
+        lambda: batch_norm(ROWS.long(), ONES, ONES),
+        lambda: batch_norm(ONES, ONES, ONES),
+        lambda: batch_norm_backward(ROWS, None, ONES),
+        lambda: profile(RELU, ROWS.double()),
+        lambda: profile(RELU, ROWS.long()),
+        lambda: profile(RELU, torch.zeros(5, 8, device="meta")),
+        lambda: activations(RELU, None),
+        lambda: activations(RELU, ROWS.double()),
+        lambda: activations(build(2, 4), ROWS),
+    ],
+    "gamma": [
+        lambda: batch_norm(ROWS, 1.0, ONES),
+        lambda: batch_norm(ROWS, torch.ones(1), ONES),
+        lambda: batch_norm_backward(ROWS, ROWS, torch.ones(9)),
+    ],
+    "beta": [lambda: batch_norm(ROWS, ONES, None)],
+    "mean": [lambda: batch_norm(ROWS, ONES, ONES, 0.0, ONES)],
+    "mean and var": [lambda: batch_norm(ROWS, ONES, ONES, ONES)],
+    "grad": [
+        lambda: batch_norm_backward(ROWS[:4], ROWS, ONES),
+        lambda: batch_norm_backward(None, ROWS, ONES),
+    ],
+    "scores": [lambda: cross_entropy(None, CLASSES), lambda: cross_entropy(ONES, CLASSES)],
+    "y": [
+        lambda: cross_entropy(ROWS, CLASSES[:4]),
+        lambda: cross_entropy(ROWS, CLASSES.int()),
+        lambda: cross_entropy(ROWS, [0] * 5),
+        lambda: cross_entropy(ROWS, CLASSES + 8),
+        lambda: cross_entropy(ROWS, CLASSES - 1),
+        lambda: cross_entropy(ROWS, CLASSES - 100),
+        lambda: profile(RELU, ROWS, CLASSES - 100),
+    ],
+    "net": [
+        lambda: activations(None, ROWS),
+        lambda: activations(nn.Linear(8, 8), ROWS),
+        lambda: activations(nn.Sequential(nn.Linear(8, 8), Block()), ROWS),
+        lambda: profile(nn.Sequential(nn.LazyLinear(8), nn.ReLU()), ROWS),
+        lambda: profile(nn.Sequential(nn.Linear(8, 8, device="meta"), nn.ReLU()), ROWS),
+        lambda: profile(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.RNN(8, 3)), ROWS),
+        lambda: profile(nn.Sequential(nn.Linear(8, 8), nn.Identity()), ROWS),
+    ],
+    "a": [lambda: similarity(None), lambda: similarity(ONES), lambda: similarity(CLASSES[None])],
+}
+
+
+@pytest.mark.parametrize(
+    "name, call",
+    [(name, call) for name, calls in BAD.items() for call in calls],
+    ids=[f"{name} {k}" for name, calls in BAD.items() for k in range(len(calls))],
+)
+def test_a_bad_argument_of_any_public_name_is_named_in_one_line(name, call):
+    with pytest.raises(ValueError, match=rf"^{name} must [^\n]{{,180}}, got [^\n]{{,100}}$"):
+        call()
+
+
+def test_a_folder_without_records_is_told_in_one_line(tmp_path):
+    with pytest.raises(DamagedData, match=r"^data/SHA256SUMS is missing; restore it with: [^\n]*$"):
+        recorded("depths", tmp_path)

@@ -271,7 +271,7 @@ def test_the_backward_by_hand_agrees_with_finite_differences(arrays):
     "name, value, allowed",
     [
         *[
-            ("width", value, "an integer from 1 to 2147483648")
+            ("width", value, "an integer from 1 to 1000000")
             for value in (0, -1, 2.5, "wide", True, None)
         ],
         *[("eps", value, "a finite number from 0 up") for value in (-1, NAN, "small", None)],
@@ -304,7 +304,10 @@ def test_batch_norm_names_an_x_of_another_shape(rejects, stack, shape, allowed, 
 
 @pytest.mark.parametrize(
     "x, given",
-    [(torch.zeros(4, 6).double(), "torch.float64"), (np.zeros((4, 6)), "ndarray")],
+    [
+        (torch.zeros(4, 6).double(), "torch.float64"),
+        (np.zeros((4, 6)), "float64 ndarray of shape (4, 6)"),
+    ],
     ids=str,
 )
 def test_batch_norm_names_an_x_of_another_type(rejects, x, given):

@@ -1,19 +1,25 @@
 """Recorded runs: they say what the lessons say, can be made again, and survive an interrupt, a damage and a second run."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 
-from helpers import digits, experiments, fit, recorded
-from helpers.datasets import DATA, DamagedData, keep
+from helpers import build, digits, experiments, fit, recorded
+from helpers.datasets import DATA, DamagedData, save
+from helpers.executors import start
 from helpers.experiments import EXPERIMENTS, RECIPES, Experiment, main, record
 
+SIZES = {"inputs": 64, "classes": 10}
 RECORDS = sorted(path.stem for path in DATA.glob("*.npz") if path.stem != "digits")
 
 
@@ -34,7 +40,7 @@ def tiny(monkeypatch):
         small | {"lr": (0.1, 0.01)},
     )
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"alone": alone, "stacked": stacked})
-    monkeypatch.setattr(experiments, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(experiments, "start", Here)
     monkeypatch.setenv("TQDM_DISABLE", "1")
     return experiments.EXPERIMENTS
 
@@ -57,7 +63,7 @@ class Here:
         pass
 
     def submit(self, function, *arguments):
-        future = experiments.futures.Future()
+        future = Future()
         if Here.left == 0:
             future.set_exception(KeyboardInterrupt())
         else:
@@ -99,14 +105,20 @@ def test_degradation_depth_by_depth_and_seed_by_seed():
     assert about["cpu_seconds"] <= 2 * 6 * 60, "six minutes on two cores"
 
 
-def test_the_deeper_the_worse_without_skips_and_not_with_them():
+def test_the_deeper_the_worse_without_skips_and_not_with_skips_and_batch_norm():
     arrays, about = recorded("depths")
-    plain, skips = arrays["train_error"][:, :, -1]
+    assert list(about["axes"]) == ["norm", "skip", "depth"]
     at = about["axes"]["depth"].index
-    assert plain[at(14)].mean() < 0.03 < plain[at(20)].mean() < 0.1
-    assert 0.2 < plain[at(26)].mean() < 0.5 and plain[at(56)].mean() > 0.7
-    assert (np.diff(plain.mean(1)) > 0).all() and skips.max() < 0.01
+    (alone, skips_alone), (plain, skips) = arrays["train_error"][
+        :, :, :, -1
+    ]  # norm, skip, depth, seed
+    assert alone[: at(26)].mean(1).max() < 0.01 < alone[at(26)].mean() < 0.1
+    assert 0.3 < alone[at(56)].mean() < 0.5
+    assert plain[: at(26)].mean(1).max() < 0.03 and 0.1 < plain[at(26)].mean() < 0.3
+    assert (np.diff(plain[: at(56)].mean(1)) > 0).all() and plain[at(56)].mean() > 0.7
     assert np.ptp(plain[at(32)]) > 0.1, "in the middle depths the seeds lie apart"
+    assert skips.max() < 0.01
+    assert (skips_alone[at(26) :] == 1).all(), "skips without a norm diverge"
 
 
 def test_only_skips_with_a_small_branch_go_to_a_thousand_layers():
@@ -143,14 +155,15 @@ def test_a_finer_map_says_what_lesson_04_says():
     assert trained[1] > 8 * trained[0] and trained[1] > 0.4
 
 
+@pytest.mark.slow
 def test_a_quick_run_of_the_same_comes_to_the_same_conclusion():
     """Another seed than the recorded ones; decisions are compared, not digits, which machines round differently."""
     arrays, about = recorded("depths")
-    settings = about["fit"] | {"epochs": 8, "progress": False}
+    settings = about["fit"] | {"lr": about["fit"]["lr"]["batch"], "epochs": 8, "progress": False}
     for depth, low, high in ((8, 0, 0.1), (56, 0.6, 1)):
-        net = experiments.depths([17, 18], skip=False, depth=depth)
+        net = experiments.depths([17, 18], norm="batch", skip=False, depth=depth)
         error = fit(net, digits(0), **settings).train_error[-1]
-        recorded_error = arrays["train_error"][0, about["axes"]["depth"].index(depth), -1]
+        recorded_error = arrays["train_error"][1, 0, about["axes"]["depth"].index(depth), -1]
         assert ((low <= error) & (error <= high)).all() and (
             (low <= recorded_error) & (recorded_error <= high)
         ).all()
@@ -173,6 +186,18 @@ def test_the_axes_of_a_record_are_those_of_the_experiment(tiny, tmp_path):
         "depth, epoch, learning rate, seed"
     )
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_each_norm_may_have_a_learning_rate(tiny, tmp_path, monkeypatch):
+    by_norm = Experiment(
+        lambda seed, norm: experiments.build(2, 8, inputs=64, classes=10, norm=norm, seed=seed),
+        {"norm": ("none", "layer")},
+        {"lr": {"none": 0.0, "layer": 0.1}, "epochs": 2, "batch": 500},
+    )
+    monkeypatch.setitem(experiments.EXPERIMENTS, "by_norm", by_norm)
+    record("by_norm", seeds=1, out=tmp_path)
+    [[still, learning]] = recorded("by_norm", tmp_path)[0]["test_error"]  # of each epoch
+    assert still[0] == still[1] and learning[0] != learning[1]
 
 
 def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp_path, monkeypatch):
@@ -199,6 +224,19 @@ def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp
             np.testing.assert_array_equal(array, recorded("alone", tmp_path)[0][name])
 
 
+def test_a_run_is_saved_by_its_worker_and_where_that_cannot_be_by_the_recorder(
+    tiny, tmp_path, monkeypatch
+):
+    """A recorder that is stopped does not wait for its workers; a worker may be on another machine."""
+    run, cell = experiments.run, {"seed": 0, "depth": 1}
+    arrays = run(tiny["alone"], cell, "cpu", tmp_path / "0.npz")
+    np.testing.assert_equal(experiments.finished(tmp_path / "0.npz"), arrays)
+    nowhere = tmp_path / "on another machine" / "0.npz"
+    monkeypatch.setattr(experiments, "run", lambda *job: run(*job[:-1], nowhere))
+    record("alone", seeds=1, out=tmp_path)
+    np.testing.assert_array_equal(recorded("alone", tmp_path)[0]["loss"][0, 0], arrays["loss"])
+
+
 def test_what_was_begun_with_other_seeds_is_not_mixed(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(Here, "left", 2)
     with pytest.raises(KeyboardInterrupt):
@@ -212,7 +250,7 @@ def test_what_was_begun_with_other_seeds_is_not_mixed(tiny, tmp_path, monkeypatc
 
 
 def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
-    keep("thousand.npz", {"config": np.array("{}")}, tmp_path)
+    save("thousand.npz", {"config": np.array("{}")}, tmp_path)
     (tmp_path / "thousand.npz").write_bytes(b"something else")
     with pytest.raises(DamagedData, match="thousand.npz is not the recorded file"):
         recorded("thousand", tmp_path)
@@ -223,7 +261,7 @@ def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
 
 
 def test_a_record_that_is_there_stays(tmp_path):
-    keep("thousand.npz", {"config": np.array("{}")}, tmp_path)
+    save("thousand.npz", {"config": np.array("{}")}, tmp_path)
     before = (tmp_path / "thousand.npz").read_bytes()
     with pytest.raises(SystemExit, match="is recorded already; --again"):
         main(["thousand", "--out", str(tmp_path)])
@@ -249,10 +287,10 @@ def test_a_new_recording_that_was_stopped_goes_on_without_again(tiny, tmp_path, 
         main(command)
 
 
-def test_keep_writes_one_line_of_checksums_a_file(tmp_path):
+def test_save_writes_one_line_of_checksums_a_file(tmp_path):
     for value in (1, 2):
-        keep("a.npz", {"x": np.array(value)}, tmp_path)
-        keep("b.npz", {"x": np.array(value)}, tmp_path)
+        save("a.npz", {"x": np.array(value)}, tmp_path)
+        save("b.npz", {"x": np.array(value)}, tmp_path)
     lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
     assert [line[66:] for line in lines] == ["a.npz", "b.npz"]
     assert (
@@ -280,6 +318,90 @@ def test_a_bad_argument_is_named(arguments, message, tmp_path):
         record(**arguments, out=tmp_path)
 
 
+def test_what_executes_is_named_if_it_is_bad(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "start", start)
+    dask = "tcp://127.0.0.1:8786"
+    named = f"executor must be 'processes' or the address of a Dask scheduler, such as {dask}, got"
+    for settings, message in (
+        (["--executor", "threads"], f"{named} 'threads'"),
+        (
+            ["--executor", dask, "--workers", "2"],
+            "workers must be left out with a Dask scheduler, got 2",
+        ),
+        (["--workers", "0"], "workers must be an integer from 1 to 1024, got 0"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["alone", "--out", str(tmp_path), *settings])
+        assert str(stopped.value) == message
+    assert not list(tmp_path.iterdir())
+
+
+def quick(seed, depth):
+    """A network of two small experiments, which a new process can import."""
+    return build(depth, 8, seed=seed, **SIZES)
+
+
+def deadly(seed, folder):
+    """A network that ends the first worker process that builds it, and notes it in `folder`."""
+    if multiprocessing.parent_process() and not os.listdir(folder):
+        Path(folder, "died").touch()
+        os._exit(1)
+    return build(1, 8, seed=seed, **SIZES)
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of a Dask scheduler with two workers on this machine."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["processes", "address"])
+def test_processes_and_a_dask_cluster_record_the_same_and_go_on(
+    executor, tiny, tmp_path, monkeypatch, request
+):
+    """The first two runs are recorded here, the other four there."""
+    tiny["alone"] = Experiment(quick, {"depth": (1, 2)}, tiny["alone"].fit)
+    record("alone", seeds=3, out=tmp_path / "here")
+    monkeypatch.setattr(Here, "left", 2)
+    with pytest.raises(KeyboardInterrupt):
+        record("alone", seeds=3, out=tmp_path)
+    monkeypatch.setattr(experiments, "start", start)
+    chosen = executor if executor == "processes" else request.getfixturevalue(executor)
+    main(["alone", "--seeds", "3", "--out", str(tmp_path), "--executor", chosen])
+    (here, _), (there, about) = recorded("alone", tmp_path / "here"), recorded("alone", tmp_path)
+    assert about["seeds"] == [0, 1, 2] and here.keys() == there.keys()
+    for name in here.keys() - {"seconds"}:
+        np.testing.assert_array_equal(here[name], there[name])
+
+
+@pytest.mark.slow
+def test_a_run_whose_worker_dies_is_tried_once_more(tiny, tmp_path, monkeypatch):
+    """The first of two runs ends the pool's worker, and the second, which has not begun, the next one."""
+    monkeypatch.setattr(experiments, "start", start)
+    folders = tmp_path / "first", tmp_path / "second"
+    for folder in folders:
+        folder.mkdir()
+    tiny["deadly"] = Experiment(deadly, {"folder": (*map(str, folders),)}, tiny["alone"].fit)
+    command = ["deadly", "--seeds", "1", "--out", str(tmp_path), "--workers", "1"]
+    with pytest.raises(
+        SystemExit, match="^a worker died, .*second.*; what is finished is kept in "
+    ):
+        main(command)
+    assert all((folder / "died").exists() for folder in folders)
+    assert [path.name for path in (tmp_path / "deadly.part").glob("*.npz")] == ["0.npz"]
+    main(command)
+    assert recorded("deadly", tmp_path)[0]["loss"].shape == (1, 2, 2)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_told_in_one_line(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "start", start)
+    with pytest.raises(SystemExit, match="tcp://127.0.0.1:9.*; what is finished is kept in"):
+        main(["alone", "--out", str(tmp_path), "--executor", "tcp://127.0.0.1:9"])
+
+
 def test_every_recipe_builds():
     for recipe in RECIPES:
         net = experiments.recipes([0, 1], recipe, depth=4)
@@ -288,6 +410,21 @@ def test_every_recipe_builds():
     np.testing.assert_allclose((weight @ weight.T).detach(), np.eye(32), atol=1e-5)
 
 
+def test_what_is_recorded_does_not_depend_on_global_settings(tiny, tmp_path, hostile_settings):
+    record("stacked", seeds=2, out=tmp_path / "usual")
+    weights = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4).state_dict()
+    with hostile_settings():
+        record("stacked", seeds=2, out=tmp_path)
+        found = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4).state_dict()
+    usual, hostile = recorded("stacked", tmp_path / "usual")[0], recorded("stacked", tmp_path)[0]
+    for name in usual.keys() - {"seconds"}:
+        np.testing.assert_array_equal(usual[name], hostile[name], strict=True)
+    for name, weight in weights.items():
+        assert weight.dtype == found[name].dtype
+        np.testing.assert_array_equal(weight, found[name])
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal as a terminal does")
 def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     command = [
@@ -311,6 +448,6 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     assert process.returncode == 1 and "stopped; what is finished is kept in" in said
     assert "Traceback" not in said
     assert 1 <= len(list(tmp_path.glob("depths.part/[0-9]*.npz"))) <= 3, (
-        "of 18: what waits is not begun"
+        "of 36: what waits is not begun"
     )
     assert not (tmp_path / "depths.npz").exists()

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from helpers import build, build_conv
-from helpers.networks import LayerNorm, Linear, Residual, Shortcut
+from helpers import activations as all_activations
+from helpers import build, build_conv, networks, profile
+from helpers.networks import LayerNorm, Linear, Norm, Residual, Shortcut
 
 SMALL = {"depth": 4, "width": 12, "inputs": 8, "classes": 3}
 NORMS = ["none", "batch", "layer"]
@@ -473,3 +474,46 @@ def test_a_residual_conv_block_whose_branch_is_silent_hands_on_its_input():
 )
 def test_a_bad_argument_of_a_conv_network_is_named(rejects, bad, message):
     rejects(lambda: build_conv(**{"depth": 8, "classes": 10} | bad), message)
+
+
+# --- as an engineer would use it -----------------------------------------------------------------------------------------------
+
+
+class RMSNorm(Norm):
+    """Each example divided by its root mean square: the norm that is to be added."""
+
+    def normalize(self, x, gamma, beta):
+        return x / (x**2).mean(-1, keepdim=True).add(self.eps).sqrt() * gamma[..., None, :]
+
+
+@wirings
+def test_a_norm_that_is_entered_in_norms_is_built_profiled_and_shown(monkeypatch, wiring, x, y):
+    monkeypatch.setitem(networks.NORMS, "rms", RMSNorm)
+    net = build(**SMALL, norm="rms", stack=(2,), seed=[0, 1], **wiring)
+    seen = profile(net, x, y)
+    for z, _ in all_activations(net, x):
+        if wiring.get("order") != "post":
+            torch.testing.assert_close((z**2).mean(-1), torch.ones(2, 32), rtol=1e-3, atol=1e-3)
+    assert seen.weight_gradient.all()
+    assert "RMSNorm(12, eps=1e-05, stack=(2,))" in str(net)
+
+
+def test_every_layer_says_its_sizes():
+    net = build(2, 12, inputs=8, classes=3, norm="batch", skip=True, branch_scale=0.5)
+    shown = str(net)
+    for line in (
+        "Linear(8, 12, bias=False)",
+        "Linear(12, 3)",
+        "BatchNorm(12, eps=1e-05, momentum=0.1)",
+        "scale=0.5",
+    ):
+        assert line in shown
+    learned = build(2, 12, skip=True, norm="layer", branch_scale=[0, 1], stack=(2,))
+    assert "scale=one per network, learned" in str(learned)
+    assert "LayerNorm(12, eps=1e-05, stack=(2,))" in str(learned)
+    assert "Shortcut(channels=8, stride=2)" in str(build_conv(8, skip=True))
+
+
+def test_the_defaults_are_the_digits(x):
+    assert build(2, 12)(torch.zeros(4, 64)).shape == (4, 10)
+    assert build_conv(8)(torch.zeros(4, 64)).shape == (4, 10)

@@ -10,12 +10,13 @@ import pytest
 import torch
 from ipywidgets import widgets
 
-from helpers import Playground, digits, fit, playground
+from helpers import Playground, digits, fit
 from helpers.datasets import spirals
-from helpers.figures import Answers, Plane
+from helpers.live import playground, widget
+from helpers.live.figures import Answers, Plane
+from helpers.live.playground import CHOICES, OWN, PRESETS, Run
+from helpers.live.widget import RANGES
 from helpers.networks import Linear, build
-from helpers.playground import CHOICES, OWN, PRESETS, Run
-from helpers.sliders import SLIDERS
 
 SMALL = {"depth": 3, "width": 8}
 
@@ -543,7 +544,7 @@ def test_a_cell_that_is_run_again_puts_the_old_playground_to_rest(monkeypatch):
         shell = SimpleNamespace(
             get_parent=lambda: {"metadata": {"cellId": cell}, "header": {"msg_id": execution}}
         )
-        monkeypatch.setattr(playground, "get_ipython", lambda: shell)
+        monkeypatch.setattr(widget, "get_ipython", lambda: shell)
         for one in shown:
             one._repr_mimebundle_()
             one.start()
@@ -600,6 +601,6 @@ def test_a_network_that_nothing_reaches_is_not_called_healthy():
 
 
 def test_every_knob_has_a_meaning_and_every_choice_is_sorted():
-    assert {*OWN} - {"activation", "norm", "skip"} <= {*SLIDERS} | {*CHOICES}
+    assert {*OWN} - {"activation", "norm", "skip"} <= {*RANGES} | {*CHOICES}
     for name in ("width", "lr", "batch"):
         assert [*CHOICES[name]] == sorted(CHOICES[name]) and OWN[name] in CHOICES[name]

@@ -1,4 +1,4 @@
-"""The nine lessons, the README and `helpers` as one text: links lead somewhere, works are cited alike, floors are kept."""
+"""The nine lessons, the README and `helpers` as one text: links lead somewhere, works are cited alike, imports go one way."""
 
 import ast
 import re
@@ -25,12 +25,10 @@ TEXTS = {
     for name, notebook in LESSONS.items()
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FLOORS = {
-    "arguments": 0, "datasets": 1, "networks": 1, "signals": 2, "training": 2, "figures": 3, "sliders": 4, "checks": 4,
-    "explorer": 5, "playground": 5, "experiments": 6,
-}  # fmt: skip
+MODEL = ("arguments", "datasets", "networks", "signals", "executors", "training", "experiments")
+SUBPACKAGES = {"live": (), "exercises": (), "pages": ("live",)}  # which others each may import
 UNNUMBERED = ("diploma thesis", "Summer School")  # works that have neither an identifier nor a page
-SOURCES = [path for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__"]
+SOURCES = [path for path in (ROOT / "helpers").rglob("*.py") if path.stem != "__init__"]
 
 
 # --- the lessons --------------------------------------------------------------------------------------------------------------
@@ -85,16 +83,20 @@ def test_every_link_of_the_readmes_leads_somewhere():
             )
 
 
+def ending(name):
+    """The last paragraph of a lesson's text, before its folded small print and its references."""
+    text = TEXTS[name].split("## References")[0]
+    return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).strip().split("\n\n")[-1]
+
+
 def test_each_lesson_ends_with_the_question_that_the_next_one_asks():
     names = [*LESSONS]
     for name, following in pairwise(names):
-        end = TEXTS[name].split("## References")[0].strip().split("\n\n")[-1]
-        assert re.search(r"\*\*[^*]+\?\*\*", end) and f"]({following}.ipynb)" in end, name
-        question = re.match(r"# \d\d · (.+)", TEXTS[following])[1]
-        assert question.endswith("?"), f"{following}: a lesson's title is its question"
-    assert re.search(
-        r"\*\*[^*]+\?\*\*", TEXTS[names[-1]].split("## References")[0].strip().split("\n\n")[-1]
-    )
+        question = r"\*\*[^*]+\?\*\*"
+        assert re.search(question, ending(name)) and f"]({following}.ipynb)" in ending(name), name
+        title = re.match(r"# \d\d · (.+)", TEXTS[following])[1]
+        assert title.endswith("?"), f"{following}: a lesson's title is its question"
+    assert re.search(question, ending(names[-1]))
 
 
 def test_the_readme_tells_each_lesson_and_its_minutes():
@@ -130,13 +132,15 @@ def test_a_lesson_takes_about_as_long_as_it_says():
         assert 0.8 < told / counted < 1.4, f"{name}: told {told}, counted {counted:.0f}"
 
 
-def test_the_first_lesson_explains_the_signs():
-    [table] = re.findall(
-        r"\| sign \| meaning \| first in \|\n\|---\|---\|---\|\n((?:\|.*\|\n?)+)",
-        TEXTS["01_deeper_made_it_worse"],
-    )
-    rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()]
-    assert len(rows) >= 12 and all(len(row) == 3 and 1 <= int(row[2][:2]) <= 9 for row in rows)
+def test_the_first_lesson_has_at_most_five_new_words_before_its_first_run():
+    """They are the items of its first list behind the objectives. Signs of later lessons wait for their lesson."""
+    cells = LESSONS["01_deeper_made_it_worse"].cells
+    first_run = next(k for k, cell in enumerate(cells) if re.search(r"\bfit\(", cell.source))
+    before = [cell.source for cell in cells[1:first_run] if cell.cell_type == "markdown"]
+    words = re.findall(r"^- .+", "\n".join(before), re.MULTILINE)
+    assert 1 <= len(words) <= 5
+    assert all(re.match(r"- .{0,6}(\*[^*]+\*|`[^`]+`)", word) for word in words), words
+    assert "| sign |" not in TEXTS["01_deeper_made_it_worse"]
 
 
 def test_spelling():
@@ -162,16 +166,33 @@ def test_spelling():
 # --- helpers ------------------------------------------------------------------------------------------------------------------
 
 
-def test_an_import_only_goes_down_the_floors():
-    assert {path.stem for path in SOURCES} == {*FLOORS}
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                assert FLOORS[node.module] < FLOORS[path.stem], f"{path.stem} imports {node.module}"
-            assert not (
-                isinstance(node, ast.Import)
-                and any(one.name.startswith("helpers") for one in node.names)
-            ), path.stem
+def imported(path):
+    """The modules of helpers that one of them imports, each as its names below helpers."""
+    folder = path.relative_to(ROOT / "helpers").parent.parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = folder[: len(folder) - node.level + 1]
+            names = node.module.split(".") if node.module else [node.names[0].name]
+            yield (*base, *names)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
+            assert not any(name.split(".")[0] == "helpers" for name in names), (
+                f"{path}: import relatively"
+            )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "helpers")))
+def test_imports_go_one_way(path):
+    """A module of the model code imports earlier ones only; a subpackage imports the model code, and SUBPACKAGES says what else."""
+    own = path.relative_to(ROOT / "helpers").with_suffix("").parts[0]
+    assert own in MODEL or own in SUBPACKAGES, f"{own} is not in the plan"
+    allowed = MODEL[: MODEL.index(own)] if own in MODEL else (*MODEL[:-1], own, *SUBPACKAGES[own])
+    for module in imported(path):
+        assert module[0] in allowed, f"{own} imports {'.'.join(module)}"
 
 
 def test_the_distribution_has_a_name_of_its_own():

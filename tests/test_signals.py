@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+import helpers
 from helpers import build, build_conv, profile, signals
 from helpers.networks import BatchNorm, LayerNorm, Linear, Residual
 from helpers.signals import SAMPLE
@@ -843,6 +844,462 @@ def test_values_that_are_neighbours_in_float64_are_described(value):
     seen = profile(net, torch.ones(4, 2, dtype=torch.float64))
     assert seen.counts.sum() == 8
     assert seen.pre_mean[0] == pytest.approx(value, rel=1e-12, abs=1e-323)
+
+
+# --- networks of other people: as the pass runs, whatever is registered first ---------------------------------------------------
+
+
+class Net(nn.Module):
+    """The parts in the order in which they are given, run by `run(net, x)`."""
+
+    def __init__(self, run, **parts):
+        super().__init__()
+        self.run = run
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def linear(fan_in, fan_out, seed):
+    """torch's own Linear, with weights of a seed."""
+    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+    nn.init.normal_(layer.weight, std=fan_in**-0.5, generator=torch.Generator().manual_seed(seed))
+    nn.init.constant_(layer.bias, 0.1)
+    return layer
+
+
+def parts():
+    return {"one": linear(8, 20, 1), "two": linear(20, 20, 2), "head": linear(20, 3, 3)}
+
+
+def weight_gradients(net, x, y, *weights):
+    """The norms of the gradients of these weights, by backward() alone."""
+    cross_entropy(net(x), y).backward()
+    norms = [weight.grad.norm().item() for weight in weights]
+    net.zero_grad()
+    return norms
+
+
+def test_weights_registered_in_another_order_than_they_run_have_their_gradients(x, y):
+    one, two, head = parts().values()
+    act = nn.Tanh()  # one module that runs twice
+    net = Net(
+        lambda net, x: net.head(net.act(net.two(net.act(net.one(x))))),
+        head=head, two=two, act=act, one=one,
+    )  # fmt: skip
+    expected = weight_gradients(net, x, y, one.weight, two.weight)
+    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+
+
+def test_a_weight_that_runs_twice_has_the_gradient_of_both_runs(x, y):
+    one, two, head = parts().values()
+    net = nn.Sequential(one, nn.ReLU(), two, nn.ReLU(), two, nn.ReLU(), head)
+    gradient, shared = weight_gradients(net, x, y, one.weight, two.weight)
+    expected = [gradient, shared, shared]
+    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+
+
+def test_of_two_weights_in_a_row_the_last_one_counts(x, y):
+    one, two, head = parts().values()
+    net = nn.Sequential(one, nn.LayerNorm(20), two, nn.Dropout(0.0), nn.Sigmoid(), head)
+    expected = weight_gradients(net, x, y, two.weight)
+    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
+def test_an_embedding_may_come_first(y, dtype):
+    words, one, head = nn.Embedding(50, 4), linear(8, 20, 1), linear(20, 3, 3)
+    nn.init.normal_(words.weight, generator=torch.Generator().manual_seed(4))
+    net = nn.Sequential(words, nn.Flatten(), one, nn.ReLU(), head)
+    x = torch.arange(64).reshape(32, 2) % 50
+    seen = profile(net, x, y, dtype=dtype)
+    expected = weight_gradients(net, x, y, one.weight)
+    np.testing.assert_allclose(
+        seen.weight_gradient, expected, rtol=0.02 if dtype == "bfloat16" else 1e-5
+    )
+    assert seen.gradient > 0
+
+
+def test_a_weight_beside_the_way_to_an_activation_is_not_its_weight(x, y):
+    one, head = linear(8, 20, 1), linear(20, 3, 3)
+    gate = linear(8, 20, 2)  # runs after `one` and before the activation
+
+    def run(net, x):
+        z, share = net.one(x), net.gate(x).sigmoid()
+        return net.head(net.act(z) * share)
+
+    net = Net(run, one=one, gate=gate, act=nn.ReLU(), head=head)
+    expected = weight_gradients(net, x, y, one.weight)
+    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+
+
+def test_two_activations_of_the_same_pre_activation_have_the_same_weight(x, y):
+    one, head = linear(8, 20, 1), linear(20, 3, 3)
+    net = Net(
+        lambda net, x: net.head(net.up(net.one(x)) * net.down(net.one.latest)),
+        one=one, up=nn.Tanh(), down=nn.Sigmoid(), head=head,
+    )  # fmt: skip
+    one.register_forward_hook(lambda layer, inputs, output: setattr(layer, "latest", output))
+    expected = weight_gradients(net, x, y, one.weight) * 2
+    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+
+
+def test_two_weights_at_once_are_refused_where_a_gradient_is_asked_for(rejects, x, y):
+    net = Net(
+        lambda net, x: net.head(net.act(net.one(x) + net.other(x))),
+        one=linear(8, 20, 1), other=linear(8, 20, 2), act=nn.ReLU(), head=linear(20, 3, 3),
+    )  # fmt: skip
+    assert profile(net, x).depth == 1
+    rejects(
+        lambda: profile(net, x, y),
+        "net must feed each activation from one weight, got weights of shape (20, 8) and (20, 8) for number 1",
+    )
+
+
+def test_a_frozen_weight_has_no_gradient_and_the_others_have_theirs(x, y):
+    net = build(**SMALL)
+    free = profile(net, x, y)
+    for k in (0, 4):
+        net[k].weight.requires_grad_(False)
+    seen = profile(net, x, y)
+    assert np.isnan(seen.weight_gradient).tolist() == [True, False, True, False, False]
+    np.testing.assert_allclose(
+        seen.weight_gradient[[1, 3, 4]], free.weight_gradient[[1, 3, 4]], rtol=1e-6
+    )
+    np.testing.assert_allclose(seen.gradient, free.gradient, rtol=1e-6)
+    assert [value.requires_grad for value in net.parameters()][:4] == [False, True, True, True]
+
+
+def test_a_network_of_frozen_weights_has_gradients_at_its_layers_only(x, y):
+    net = build(**SMALL, norm="batch", skip=True)
+    free, seen = profile(net, x, y), profile(net.requires_grad_(False), x, y)
+    assert np.isnan(seen.weight_gradient).all()
+    np.testing.assert_allclose(seen.gradient, free.gradient, rtol=1e-6)
+    assert x.grad is None
+    assert not x.requires_grad
+
+
+def test_an_activation_of_x_itself_has_the_gradient_of_x_and_no_weight(x, y):
+    net = nn.Sequential(nn.Tanh(), linear(8, 20, 1), nn.ReLU(), linear(20, 3, 3))
+    seen = profile(net, x, y)
+    leaf = x.clone().requires_grad_()
+    cross_entropy(net(leaf), y).backward()
+    np.testing.assert_allclose(seen.gradient[0], leaf.grad.norm(), rtol=1e-5)
+    assert np.isnan(seen.weight_gradient[0])
+    np.testing.assert_allclose(seen.weight_gradient[1], net[1].weight.grad.norm(), rtol=1e-5)
+
+
+def test_what_does_not_reach_the_loss_has_no_gradient(x, y):
+    net = Net(
+        lambda net, x: [net.act(net.aside(x)), net.head(net.act(net.one(x)))][1],
+        one=linear(8, 20, 1), aside=linear(8, 20, 2), act=nn.ReLU(), head=linear(20, 3, 3),
+    )  # fmt: skip
+    seen = profile(net, x, y)
+    assert np.isnan([seen.gradient, seen.weight_gradient]).tolist() == [[True, False]] * 2
+
+
+def test_one_weight_for_all_networks_of_a_stack_has_one_gradient(x, y):
+    stacked = build(**SMALL, stack=(3,), seed=[0, 1, 2])
+    net = nn.Sequential(*stacked[:4], linear(20, 20, 1), *stacked[3:])
+    seen = profile(net, x, y)
+    assert seen.weight_gradient.shape == (6, 3)
+    assert len(set(seen.weight_gradient[2])) == 1
+    assert len(set(seen.weight_gradient[3])) == 3
+
+
+@pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+@pytest.mark.parametrize("order", ["pre", "post"])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_shortcut_that_is_an_identity_is_no_layer(norm, order, activation, labels, x, y):
+    net = shaken(build(**SMALL, norm=norm, skip=True, order=order, activation=activation))
+    expected = profile(net, x, y if labels else None)
+    for block in (part for part in net if isinstance(part, Residual)):
+        block.shortcut = nn.Identity()
+    assert_same_profile(profile(net, x, y if labels else None), expected)
+
+
+def assert_same_profile(one, other, rtol=1e-6):
+    assert fields(one) == fields(other)
+    for name in fields(one):
+        mine, theirs = getattr(one, name), getattr(other, name)
+        np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=1e-9, err_msg=name)
+
+
+class Block(nn.Module):
+    """A residual block of one's own, whose shortcut is a module that runs first or last."""
+
+    def __init__(self, width, seed, early, shortcut):
+        super().__init__()
+        self.early, self.shortcut = early, shortcut
+        self.norm, self.act, self.fc = nn.Identity(), nn.ReLU(), linear(width, width, seed)
+
+    def forward(self, x):
+        if self.early:
+            return self.shortcut(x) + self.fc(self.act(self.norm(x)))
+        return self.fc(self.act(self.norm(x))) + self.shortcut(x)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_identities_in_place_of_norms_dropouts_and_shortcuts_are_no_layers(early, x, y):
+    net = nn.Sequential(
+        linear(8, 20, 1),
+        Block(20, 2, early, nn.Identity()),
+        nn.Identity(),
+        Block(20, 3, early, nn.Identity()),
+        nn.ReLU(),
+        nn.Identity(),
+        linear(20, 3, 4),
+        nn.Identity(),
+    )
+    seen = profile(net, x, y)
+    assert seen.depth == 3
+    weights = net[0].weight, net[1].fc.weight, net[3].fc.weight
+    np.testing.assert_allclose(
+        seen.weight_gradient, weight_gradients(net, x, y, *weights), rtol=1e-5
+    )
+    assert (seen.min == 0).all(), "all of them are ReLUs"
+
+
+def test_a_layer_that_was_made_linear_is_still_a_layer(x, y):
+    net = build(**SMALL)
+    net[3] = nn.Identity()
+    seen = profile(net, x, y)
+    assert seen.depth == 5
+    assert (seen.min < 0).tolist() == [False, True, False, False, False]
+    expected = weight_gradients(net, x, y, *(net[k].weight for k in (0, 2, 4, 6, 8)))
+    np.testing.assert_allclose(seen.weight_gradient, expected, rtol=1e-5)
+
+
+def test_the_weight_of_a_shortcut_is_no_layers_weight(x, y):
+    net = nn.Sequential(
+        linear(8, 16, 1),
+        nn.ReLU(),
+        Residual([linear(16, 20, 2)], shortcut=linear(16, 20, 3)),
+        nn.ReLU(),
+        linear(20, 3, 4),
+    )
+    expected = weight_gradients(net, x, y, net[0].weight, net[2].branch[0].weight)
+    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+
+
+def test_behind_the_last_block_there_is_no_stream(x):
+    net = nn.Sequential(
+        *build(**SMALL, skip=True)[:-1], linear(20, 20, 1), nn.ReLU(), linear(20, 3, 2)
+    )
+    seen = profile(net, x)
+    assert seen.stream_std[-1] == seen.pre_std[-1]
+
+
+class Louder(nn.ReLU):
+    """ReLU under another name."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+
+class Leaky(nn.ReLU):
+    """No ReLU at all."""
+
+    def forward(self, x):
+        return torch.maximum(x, 0.1 * x)
+
+
+def test_a_subclass_of_an_activation_is_described_as_that_activation(x, y):
+    net = build(**SMALL, gain=2.0)
+    expected = profile(net, x, y)
+    for k in range(1, 11, 2):
+        net[k] = Louder(3)
+    assert_same_profile(profile(net, x, y), expected)
+
+
+def test_a_subclass_that_computes_something_else_is_refused(rejects, x):
+    net = nn.Sequential(linear(8, 20, 1), nn.ReLU(), linear(20, 20, 2), Leaky(), linear(20, 3, 3))
+    rejects(
+        lambda: profile(net, x),
+        "net must have activations of relu, tanh, sigmoid, linear only, got Leaky, which computes something else",
+    )
+
+
+def test_a_network_without_values_is_refused(rejects, x):
+    for layer in nn.LazyLinear(20), nn.Linear(8, 20, device="meta"):
+        net = nn.Sequential(layer, nn.ReLU(), linear(20, 3, 3))
+        message = "net must have values in all its weights, got a lazy one or the device meta"
+        rejects(lambda net=net: profile(net, x), message)
+
+
+# --- compiled, autocast, in inference mode -------------------------------------------------------------------------------------
+
+
+def whole(net):
+    return torch.compile(net, backend="eager")
+
+
+def a_part(net):
+    net[0], net[2] = torch.compile(net[0], backend="eager"), torch.compile(net[2], backend="eager")
+    return net
+
+
+def in_itself(net):
+    net.compile(backend="eager")
+    return net
+
+
+@pytest.mark.parametrize("compiled", [whole, a_part, in_itself])
+@pytest.mark.parametrize("dtype", [None, "float16"])
+def test_a_compiled_network_has_the_profile_of_the_original(compiled, dtype, x, y):
+    expected = profile(build(**SMALL, norm="batch", skip=True), x, y, dtype=dtype)
+    net = compiled(build(**SMALL, norm="batch", skip=True))
+    for _ in range(2):  # before it has compiled anything, and after
+        for labels in (None, y):
+            seen = profile(net, x, labels, dtype=dtype)
+        assert_same_profile(seen, expected)
+        net(x)
+    assert not any(part._forward_hooks for part in net.modules())
+
+
+@variants
+@quiet
+def test_autocast_is_obeyed(variant, x, y):
+    net = shaken(build(**SMALL, **variant))
+    exact = profile(net, x, y, dtype="float64")
+    with torch.autocast("cpu", torch.bfloat16):
+        seen, scores = profile(net, x, y), net(x)
+    assert scores.dtype == torch.bfloat16
+    size = abs(exact.edges).max()
+    for name in ("mean", "std", "pre_mean", "pre_std", "stream_std", "min", "max"):
+        np.testing.assert_allclose(
+            getattr(seen, name), getattr(exact, name), atol=0.03 * size, err_msg=name
+        )
+    assert (abs(seen.std / exact.std - 1) > 1e-6).all(), "this would be float32"
+    np.testing.assert_allclose(seen.gradient, exact.gradient, rtol=0.2)
+    np.testing.assert_allclose(seen.weight_gradient, exact.weight_gradient, rtol=0.2)
+
+
+def test_a_dtype_that_is_asked_for_wins_over_autocast(x, y):
+    net = build(**SMALL, norm="batch")
+    expected = profile(net, x, y, dtype="float32")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_same_profile(profile(net, x, y, dtype="float32"), expected, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [build, lambda *sizes, **_: nn.Sequential(linear(8, 20, 1), nn.ReLU(), linear(20, 3, 2))],
+)
+def test_a_network_and_a_batch_that_were_made_in_inference_mode_have_gradients(make, x, y):
+    expected = profile(make(**SMALL, norm="batch"), x, y)
+    with torch.inference_mode():
+        net, copied = make(**SMALL, norm="batch"), x.clone()
+        assert_same_profile(profile(net, copied, y), expected)
+    assert_same_profile(profile(net, copied, y), expected)
+
+
+# --- activations, and how alike they are -----------------------------------------------------------------------------------------
+
+
+@activations
+@variants
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_activations_are_those_of_a_slow_computation(activation, variant, training, x):
+    net = shaken(build(**SMALL, activation=activation, **variant)).train(training)
+    before, expected = state(net), []
+    forward(net, numbers(x), expected)
+    pairs = helpers.activations(net, x)
+    assert len(pairs) == len(expected) == 5
+    for (z, a), (kind, right, _) in zip(pairs, expected):
+        assert not z.requires_grad and not a.requires_grad
+        np.testing.assert_allclose(z, right, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(a, OUTPUT[kind](right), rtol=1e-4, atol=1e-4)
+    assert_same_state(before, state(net))
+
+
+def test_activations_of_a_stack_have_its_shape_and_those_of_nested_layers_are_there(x):
+    stacked = build(**SMALL, stack=(2, 3), norm="batch")
+    assert {z.shape for pair in helpers.activations(stacked, x) for z in pair} == {(2, 3, 32, 20)}
+    net = build(**SMALL)
+    nested = nn.Sequential(nn.Sequential(*net[:4]), nn.Sequential(nn.Sequential(*net[4:])))
+    for one, other in zip(helpers.activations(nested, x), helpers.activations(net, x), strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+def test_activations_that_work_in_place_leave_their_input(x):
+    for one, other in zip(
+        helpers.activations(in_place(build(**SMALL)), x), helpers.activations(build(**SMALL), x)
+    ):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("stack", [(), (3,), (2, 3)])
+def test_similarity_is_the_mean_correlation_of_different_images(stack):
+    a = normal(*stack, 12, 30) + normal(30, seed=1)
+    found = helpers.similarity(a)
+    assert found.shape == stack
+    for k in np.ndindex(stack):
+        table = np.corrcoef(a[k].double())
+        assert found[k] == pytest.approx(table[np.triu_indices(12, 1)].mean(), rel=1e-9)
+
+
+def test_similarity_is_one_for_the_same_images_and_zero_for_independent_ones():
+    direction = normal(40)
+    assert helpers.similarity(torch.outer(torch.arange(1, 9.0), direction) + 5) == pytest.approx(1)
+    assert abs(helpers.similarity(normal(64, 1000))) < 0.01
+    assert abs(helpers.similarity(normal(64, 1000).relu())) < 0.01, "the cosine would be 0.3"
+
+
+def test_an_image_without_a_direction_is_left_out_and_one_alone_has_no_similarity():
+    a = normal(6, 30)
+    with_constant = torch.cat([a, torch.zeros(1, 30), torch.full((1, 30), 0.123)])
+    assert helpers.similarity(with_constant) == pytest.approx(helpers.similarity(a), rel=1e-12)
+    for none in (a[:1], torch.full((5, 30), 0.123), a[:, :1]):
+        assert np.isnan(helpers.similarity(none))
+    a[2, 3] = math.nan
+    assert np.isnan(helpers.similarity(a))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e25])
+def test_similarity_does_not_depend_on_the_scale(scale):
+    a = normal(6, 30)
+    assert helpers.similarity(scale * a) == pytest.approx(helpers.similarity(a), rel=1e-5)
+
+
+def test_a_stuck_network_is_recognized_and_the_others_are_told_from_it():
+    x = normal(64, 64, seed=5)
+
+    def last(**settings):
+        net = build(50, 100, seed=0, **settings)
+        return helpers.similarity(helpers.activations(net, x)[-1][1])
+
+    assert last() > 0.9
+    assert last(activation="sigmoid") > 0.999
+    assert abs(last(norm="batch")) < 0.1
+    assert abs(last(norm="batch", skip=True)) < 0.1
+    assert abs(last(activation="tanh", gain=3.0)) < 0.1
+
+
+# --- how a profile looks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stack", [(), (2, 3)])
+@pytest.mark.parametrize("depth", [1, 3, 50])
+def test_a_profile_is_shown_in_ten_lines_or_fewer(depth, stack, x, y):
+    seen = profile(build(depth, 20, inputs=8, classes=3, stack=stack), x, y)
+    first, layer, *lines = repr(seen).splitlines()
+    assert first == f"Profile of {depth} layers" + (", medians of 6 networks" if stack else "")
+    assert layer.split()[:2] == ["layer", "1"] and layer.split()[-1] == str(depth)
+    assert len(lines) <= 8 and max(map(len, lines)) < 80
+    assert any(line.split()[0] == "gradient" for line in lines)
+    std = next(line.split() for line in lines if line.startswith("std"))
+    assert float(std[-1]) == pytest.approx(np.median(seen.std[-1]), rel=0.01)
+    assert "gradient" not in repr(profile(build(2, 20, inputs=8, classes=3), x))
+
+
+def test_two_profiles_can_be_compared_with_is_and_in(x):
+    one, other = profile(build(**SMALL), x), profile(build(**SMALL), x)
+    assert one != other and one in [other, one]
 
 
 def test_a_convolutional_network_is_refused():

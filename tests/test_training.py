@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 
@@ -14,8 +15,9 @@ import torch
 from distributed import Client, LocalCluster
 from torch import nn
 
-from helpers import build, cross_entropy, digits, error, fit, sweep, training
+from helpers import Trainer, build, cross_entropy, digits, error, executors, fit, sweep, training
 from helpers.datasets import Split
+from helpers.executors import gather
 from helpers.training import predict
 
 NAN, INF = float("nan"), float("inf")
@@ -110,11 +112,71 @@ def test_the_same_seed_gives_the_same_history_whatever_the_global_random_state(d
     assert_same(*runs)
 
 
+def everything(data, nets):
+    """What fit, error, Trainer and sweep compute: of a single network, of a stack, and where one diverges."""
+    single, stack, half = nets
+    found = [fit(single, data, lr=0.1, epochs=2, batch=100, seed=5)]
+    found += [fit(stack, data, lr=[0.1, 1e38, 1], epochs=2, batch=100)]
+    found += [fit(half, in_dtype(data, torch.bfloat16), lr=0.1, epochs=1, batch=100)]
+    trainer = Trainer(single, data, lr=0.1, batch=100)
+    losses = [trainer.step().numpy(), error(single, data.x, data.y).numpy(), trainer.lr.numpy()]
+    grid = {"lr": [0.1, 1e38], "gain": np.array([1.0, 2.0]), "norm": ["none", "batch"]}
+    found += [sweep(grid, data, depth=2, width=8, epochs=1, batch=100, seed=3)]
+    return [*losses, *(array for one in found for array in columns(one).values())]
+
+
+def three_networks():
+    return build(**SIZES, norm="batch"), build(**SIZES, stack=(3,)), build(**SIZES).bfloat16()
+
+
+def test_the_same_numbers_under_hostile_settings(data, hostile_settings):
+    """Among them other default dtypes and devices, no gradients, errors for a NaN."""
+    usual, nets = everything(data, three_networks()), three_networks()
+    with torch.autograd.set_detect_anomaly(True), hostile_settings():
+        found = everything(data, nets)
+    with torch.no_grad():
+        again = everything(data, three_networks())
+    for one, other, third in zip(usual, found, again, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+        np.testing.assert_array_equal(one, third, strict=True)
+
+
+def test_the_same_numbers_on_several_threads(data):
+    usual, threads = everything(data, three_networks()), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found = everything(data, three_networks())
+    finally:
+        torch.set_num_threads(threads)
+    for one, other in zip(usual, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-3)
+
+
 def test_another_seed_gives_another_history(data):
     one, other = (
         fit(build(**SIZES), data, lr=0.1, epochs=1, batch=100, seed=seed) for seed in (5, 6)
     )
     assert one.loss != other.loss
+
+
+def in_dtype(data, dtype):
+    """The Split with x in this dtype."""
+    return data._replace(x=data.x.to(dtype), x_test=data.x_test.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_every_weight_moves_in_every_dtype_and_the_network_learns(data, norm, dtype):
+    """A pixel that is the same in all images moves nothing where batch norm follows."""
+    net = build(**SIZES, activation="tanh", norm=norm).to(dtype)
+    before = [weight.detach().clone() for weight in net.parameters()]
+    history = fit(net, in_dtype(data, dtype), lr=0.3, epochs=2, batch=50, momentum=0.5)
+    moved = [one != other for one, other in zip(net.parameters(), before, strict=True)]
+    varied = data.x.std(0) > 0.1
+    assert moved[0][varied if norm == "batch" else ...].float().mean() > 0.97
+    assert all(one.float().mean() > 0.7 for one in moved[1:])
+    assert history.train_error[-1] < 0.1
+    assert history.loss[-1] < history.loss[0] / 2
 
 
 # --- a stack of networks ---------------------------------------------------------------------------------------------------
@@ -134,6 +196,7 @@ def test_each_network_of_a_stack_ends_as_it_does_alone_to_three_decimals(data):
 
 
 # So few epochs that 64 trainings take seconds; by then many without batch norm have diverged and some with it have learned.
+@pytest.mark.slow
 @pytest.mark.parametrize("norm, epochs", [("none", 2), ("batch", 3)])
 def test_the_verdicts_of_a_map_of_64_networks_are_those_of_the_64_alone(data, norm, epochs):
     gains, lrs = (np.logspace(-1, 1, 8) * 2**0.5).tolist(), np.logspace(-3, 0.5, 8).tolist()
@@ -168,6 +231,14 @@ def test_a_network_that_diverges_is_recorded_and_the_others_do_not_notice(data):
         assert torch.equal(one[others], other[others])
 
 
+@pytest.mark.parametrize("lr", [3e38, 1e308])
+def test_a_learning_rate_beyond_every_limit_is_a_divergence(data, lr):
+    for net, rates in (build(**SIZES), lr), (build(**SIZES, stack=(2,)), [0.1, lr]):
+        history = fit(net, data, lr=rates, epochs=2, batch=100)
+        assert history.diverged.tolist() in (True, [False, True])
+        assert (history.train_error[..., -1:][-1] == 1).all()
+
+
 def test_each_network_of_a_stack_has_the_cross_entropy_that_torch_gives_it(y):
     scores = torch.randn(2, 3, 32, 4, generator=torch.Generator().manual_seed(0))
     losses = cross_entropy(scores, y)
@@ -186,7 +257,7 @@ def test_an_interrupt_keeps_the_finished_epochs(data, last):
             raise KeyboardInterrupt
 
     run = partial(fit, data=data, lr=0.1, epochs=5, batch=100)
-    stopped, whole = run(build(**SIZES), watch=watch), run(build(**SIZES))
+    stopped, whole = run(build(**SIZES), on_epoch=watch), run(build(**SIZES))
     assert stopped.stopped and not whole.stopped
     assert stopped.epochs == last
     np.testing.assert_array_equal(stopped.loss, whole.loss[:last])
@@ -213,7 +284,7 @@ def test_an_interrupt_within_the_first_epoch_leaves_an_empty_history(data, stack
 
 def test_watch_sees_one_epoch_more_each_time(data):
     seen = []
-    history = fit(build(**SIZES), data, lr=0.1, epochs=3, batch=100, watch=seen.append)
+    history = fit(build(**SIZES), data, lr=0.1, epochs=3, batch=100, on_epoch=seen.append)
     assert [one.epochs for one in seen] == [1, 2, 3]
     assert_same(seen[-1], history)
 
@@ -231,7 +302,7 @@ def test_the_bar_of_a_run_of_over_a_second_is_written_unless_it_is_silenced(
     def watch(history):
         time.sleep(1.1 if history.epochs == 1 else 0)
 
-    fit(build(**SIZES), data, lr=0.1, epochs=2, batch=100, progress=progress, watch=watch)
+    fit(build(**SIZES), data, lr=0.1, epochs=2, batch=100, progress=progress, on_epoch=watch)
     output = capsys.readouterr()
     assert bool(output.err) == written
     assert not output.out
@@ -261,11 +332,17 @@ def test_predict_and_error_answer_in_eval_mode_and_leave_the_mode_and_the_averag
     assert wrong.item() == pytest.approx((scores.argmax(-1) != data.y).double().mean().item())
 
 
-def test_predict_leaves_the_mode_as_it_was_when_the_network_raises(data):
-    net = build(**SIZES)
-    with pytest.raises(ValueError):
-        predict(net, data.x[:, :3])
-    assert net.training
+@pytest.mark.parametrize("ask", [predict, lambda net, x: error(net, x, torch.zeros(len(x)).long())])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("features", [64, 3], ids=["answers", "raises"])
+def test_every_part_of_a_network_is_left_in_the_mode_that_it_was_in(data, ask, training, features):
+    """Batch norm with frozen averages, as in fine-tuning, stays frozen, also if the network raises."""
+    net = nn.Sequential(build(**SIZES, norm="batch"), nn.Dropout(0.0)).train(training)
+    net[0][1].train(not training)
+    modes = [module.training for module in net.modules()]
+    with nullcontext() if features == 64 else pytest.raises(ValueError):
+        ask(net, data.x[:, :features])
+    assert [module.training for module in net.modules()] == modes
 
 
 def test_a_nan_is_a_wrong_answer():
@@ -290,10 +367,11 @@ def test_a_nan_is_a_wrong_answer():
         *[("momentum", value, "a finite number from 0 to 1") for value in (2, -0.1, NAN)],
         *[("schedule", value, "one of 'cosine', 'constant'") for value in ("linear", None)],
         *[("seed", value, "an integer from 0 to 9223372036854775807") for value in (-1, 0.5, None)],
+        ("on_epoch", "print", "a function of a History"),
     ],
 )
 def test_fit_names_a_bad_argument_and_trains_nothing(rejects, data, name, value, allowed):
-    net = build(**SIZES, norm="batch")
+    net = build(**SIZES, norm="batch").eval()
     settings = {"lr": 0.1, "epochs": 1, "batch": 100} | {name: value}
     rejects(lambda: fit(net, data, **settings), f"{name} must be {allowed}, got {value!r}")
     assert same_weights(net, build(**SIZES, norm="batch"))
@@ -306,23 +384,197 @@ def test_fit_names_learning_rates_that_are_not_of_the_stacks_shape(rejects, data
     )
 
 
+def test_settings_of_numpy_and_whole_numbers_are_numbers_like_others(data):
+    """A uint8 would overflow at 256 steps."""
+    usual = fit(build(**SIZES), data, lr=1.0, epochs=20, batch=100, momentum=0.0, seed=1)
+    settings = {"lr": 1, "epochs": np.uint8(20), "batch": np.int64(100)}
+    settings |= {"momentum": np.float32(0), "seed": np.int64(1)}
+    assert_same(fit(build(**SIZES), data, **settings), usual)
+
+
+@pytest.mark.parametrize(
+    "rate, batch, message", [(NAN, 100, "rate"), (-1, 100, "rate"), (1, 0, "batch")]
+)
+def test_a_trainer_names_what_it_cannot_step_with(data, rate, batch, message):
+    net = build(**SIZES)
+    trainer = Trainer(net, data, lr=0.1, batch=100)
+    trainer.batch = batch
+    with pytest.raises(ValueError, match=f"^{message} must be .*, got {rate if batch else batch}$"):
+        trainer.step(rate)
+    with pytest.raises(ValueError, match=r"^lr must be a finite number from 0 up, got -0.1$"):
+        trainer.lr = -0.1
+    assert same_weights(net, build(**SIZES))
+
+
+def test_nothing_is_trained_under_autocast_whose_cache_no_step_changes(rejects, data):
+    net, message = nn.Linear(64, 10), "torch.autocast must be off in training, got True"
+    trainer = Trainer(net, data, lr=0.1, batch=100)
+    with torch.autocast("cpu", torch.bfloat16):
+        rejects(trainer.step, message)
+        rejects(lambda: fit(net, data, lr=0.1, epochs=1, batch=100), message)
+
+
+def test_lr_and_batch_change_between_the_steps_of_a_trainer(data):
+    net = build(**SIZES, stack=(2,))
+    trainer = Trainer(net, data, lr=0.1, batch=100, momentum=0)
+    trainer.lr, trainer.batch = [0.0, np.float64(0.1)], np.int64(50)
+    trainer.step()
+    trainer.step(0)
+    still = [
+        one == other
+        for one, other in zip(net.parameters(), build(**SIZES, stack=(2,)).parameters())
+    ]
+    assert all(same[0].all() for same in still) and not all(same[1].all() for same in still)
+    assert len(trainer.waiting) == 1400
+
+
+# --- the data that fit, error, sweep and Trainer reject ----------------------------------------------------------------------
+
+
+def train(net, data):
+    Trainer(net, data, lr=0.1, batch=10)
+
+
+def run(net, data):
+    fit(net, data, lr=0.1, epochs=1, batch=10)
+
+
+def ask(net, data):
+    error(net, data.x, data.y)
+
+
+def grid(net, data):
+    sweep({"lr": [0.1]}, data, depth=2, width=16, epochs=1, batch=10)
+
+
+TENSOR, LABELS = "a tensor of examples", "torch.int64 of shape (examples,) on cpu"
+BAD_DATA = {  # what is wrong with x or y: what is said, of data.x or data.y, and of x or y in `error`
+    "x of NumPy": (
+        lambda x, y: (x.numpy(), y),
+        f"x must be {TENSOR}, got ndarray of shape (1500, 64)",
+    ),
+    "y of NumPy": (
+        lambda x, y: (x, y.numpy()),
+        f"y must be {TENSOR}, got ndarray of shape (1500,)",
+    ),
+    "no x": (lambda x, y: (None, y), f"x must be {TENSOR}, got None"),
+    "a list": (lambda x, y: (x, y[:3].tolist()), f"y must be {TENSOR}, got [{{0}}, {{1}}, {{2}}]"),
+    "no examples": (
+        lambda x, y: (x[:0], y[:0]),
+        f"x must be {TENSOR}, got Tensor of shape (0, 64)",
+    ),
+    "int32": (
+        lambda x, y: (x, y.int()),
+        f"y must be {LABELS}, got torch.int32 of shape (1500,) on cpu",
+    ),
+    "shares": (
+        lambda x, y: (x, y.float()),
+        f"y must be {LABELS}, got torch.float32 of shape (1500,) on cpu",
+    ),
+    "one-hot": (
+        lambda x, y: (x, nn.functional.one_hot(y)),
+        f"y must be {LABELS}, got torch.int64 of shape (1500, 10) on cpu",
+    ),
+    "float64": (
+        lambda x, y: (x.double(), y),
+        "x must be a tensor of torch.float32, as the weights are, got torch.float64",
+    ),
+    "negative": (lambda x, y: (x, y - 1), "y must be classes from 0 to 9, got -1"),
+}
+
+
+@pytest.mark.parametrize("call", [train, run, ask, grid])
+@pytest.mark.parametrize("fault", BAD_DATA)
+def test_bad_data_are_named(data, call, fault):
+    spoil, message = BAD_DATA[fault]
+    x, y = spoil(data.x, data.y)
+    net = build(**SIZES, norm="batch")
+    with pytest.raises(ValueError) as raised:
+        call(net, data._replace(x=x, y=y))
+    part = "" if call == ask or message.startswith("x must be a tensor of torch") else "data."
+    assert str(raised.value) == part + message.format(*data.y.tolist())
+    assert same_weights(net, build(**SIZES, norm="batch"))
+
+
+@pytest.mark.parametrize("call", [train, run, grid])
+def test_bad_test_data_are_named_before_anything_is_trained(rejects, data, call):
+    net = build(**SIZES)
+    for part in (
+        {"x_test": data.x_test[:0]},
+        {"y_test": data.y_test[:-1]},
+        {"y_test": data.y_test.int()},
+        {"x_test": data.x_test[:, :3]},
+    ):
+        with pytest.raises(ValueError, match="^(data.[xy]_test|x) must "):
+            call(net, data._replace(**part))
+    message = "data must be a Split, got <class 'tuple'>"
+    rejects(lambda: call(net, tuple(data)), message)
+    rejects(
+        lambda: call(net, data._replace(y=data.y[:-1])),
+        "data.y must be of length 1500, as data.x, got 1499",
+    )
+    assert same_weights(net, build(**SIZES))
+
+
+def test_classes_that_the_network_does_not_have_are_named(rejects, data):
+    small = build(**SIZES | {"classes": 9})
+    for call, name in (train, "data.y"), (run, "data.y"), (ask, "y"):
+        rejects(lambda call=call: call(small, data), f"{name} must be classes from 0 to 8, got 9")
+
+
+def test_a_sweep_has_the_classes_that_only_the_test_part_has(data):
+    few = data._replace(x=data.x[data.y < 9], y=data.y[data.y < 9])
+    found = sweep({"lr": [0.1]}, few, depth=2, width=16, epochs=1, batch=100)
+    alone = fit(build(**SIZES), few, lr=0.1, epochs=1, batch=100)
+    assert found.test_error[0] == pytest.approx(alone.test_error[0], abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    "net, message",
+    [
+        (len, "net must be a torch.nn.Module, got <built-in function len>"),
+        (
+            nn.Flatten(0),
+            "net(x) must be scores of shape (*stack, 1, classes) for y of length 1, got ",
+        ),
+        (nn.Identity(), "net must be a network with weights that can be trained, got Identity()"),
+        (
+            nn.Linear(64, 10).requires_grad_(False),
+            "net must be a network with weights that can be trained, got Linear(",
+        ),
+        (
+            nn.Linear(3, 10),
+            "x must be what net takes, got torch.float32 of shape (1, 64): mat1 and mat2",
+        ),
+        (
+            nn.Embedding(3, 10),
+            "x must be what net takes, got torch.float32 of shape (1, 64): Expected",
+        ),
+        (
+            nn.LSTM(64, 10),
+            "net(x) must be scores of shape (*stack, 1, classes) for y of length 1, got ",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_a_network_that_cannot_be_trained_is_named(data, net, message):
+    with pytest.raises(ValueError) as raised:
+        fit(net, data, lr=0.1, epochs=1, batch=100)
+    assert str(raised.value).startswith(message) and "\n" not in str(raised.value)
+
+
 # --- a grid of networks ----------------------------------------------------------------------------------------------------
 
-SMALL = {"depth": 2, "width": 8, "epochs": 1, "batch": 100, "lr": 0.1}
+SHALLOW = {"width": 8, "epochs": 1, "batch": 100, "lr": 0.1}
+SMALL = SHALLOW | {"depth": 2}
 
 
 def test_a_sweep_equals_a_loop_over_its_grid_whatever_the_order_of_its_axes(data):
-    grid = {
-        "lr": [0.03, 0.1, 0.3],
-        "norm": ["none", "batch"],
-        "seed": [5, 0],
-        "depth": [2, 1],
-        "gain": [1.0, 2.0],
-    }
-    grid |= {"batch": [60, 80]}
+    grid = {"lr": [0.03, 0.1, 0.3], "norm": ["none", "batch"], "seed": [5], "depth": [2, 1]}
+    grid |= {"gain": [1.0, 2.0], "batch": [80]}
     found = sweep(grid, data, width=8, epochs=1, momentum=0.5, schedule="constant")
     assert list(found.grid.items()) == list(grid.items())
-    assert all(column.shape == (3, 2, 2, 2, 2, 2) for column in columns(found).values())
+    assert all(column.shape == (3, 2, 1, 2, 2, 1) for column in columns(found).values())
     for place in np.ndindex(found.loss.shape):
         lr, norm, seed, depth, gain, batch = (values[k] for k, values in zip(place, grid.values()))
         net = build(depth, 8, inputs=64, classes=10, norm=norm, gain=gain, seed=seed)
@@ -363,7 +615,7 @@ def cluster():
     """Dask with two worker processes. It gives a task up at its worker's first death, not at the fourth, as usual."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as workers,
         Client(workers) as client,
     ):
         yield client.get_executor()
@@ -375,69 +627,65 @@ def executor(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture
-def frail():
-    """A process pool with one worker, of the test's own: once that worker has died, the pool does not work any more."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        yield pool
+class Deadly(int):
+    """A depth that ends the first worker process that it comes to, and notes it in `folder`."""
 
-
-class Deadly:
-    """An entry of a grid that ends the first `deaths` worker processes it comes to; later ones find "relu" in its place."""
-
-    def __init__(self, folder, deaths):
-        self.folder, self.deaths = folder, deaths
+    def __new__(cls, depth, folder):
+        self = super().__new__(cls, depth)
+        self.folder = folder
+        return self
 
     def __reduce__(self):
-        return arrive, (self.folder, self.deaths, os.getpid())
+        return arrive, (int(self), self.folder, os.getpid())
 
 
-def arrive(folder, deaths, home):
-    """What a Deadly from the process `home` is unpickled to; it notes down each death in `folder`."""
+def arrive(depth, folder, home):
+    """What a Deadly from the process `home` is unpickled to."""
     if os.getpid() == home:
-        return Deadly(folder, deaths)
-    if len(list(folder.iterdir())) < deaths:
-        (folder / str(os.getpid())).touch()
+        return Deadly(depth, folder)
+    if not (folder / "died").exists():
+        (folder / "died").touch()
         os._exit(1)
-    return "relu"
+    return depth
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_answer_bit_for_bit(data, executor):
     grid = {"skip": [False, True], "gain": [1.0, 2.0, 3.0], "norm": ["none", "batch"]}
     assert_same(sweep(grid, data, executor=executor, **SMALL), sweep(grid, data, **SMALL))
 
 
-@pytest.mark.parametrize("name", ["frail", "cluster"])
-def test_a_worker_that_dies_once_changes_nothing(data, name, request, tmp_path):
-    executor = request.getfixturevalue(name)
-    found = sweep(
-        {"activation": [Deadly(tmp_path, 1), "tanh"], "seed": [0, 1]},
-        data,
-        executor=executor,
-        **SMALL,
-    )
-    assert len(list(tmp_path.iterdir())) == 1
-    assert_same(found, sweep({"activation": ["relu", "tanh"], "seed": [0, 1]}, data, **SMALL))
+@pytest.mark.slow
+def test_a_worker_that_dies_once_changes_nothing(data, cluster, tmp_path):
+    grid = {"depth": [Deadly(2, tmp_path), 1], "seed": [0, 1]}
+    found = sweep(grid, data, executor=cluster, **SHALLOW)
+    assert [*tmp_path.iterdir()]
+    assert_same(found, sweep({"depth": [2, 1], "seed": [0, 1]}, data, **SHALLOW))
 
 
-def test_a_part_whose_worker_dies_twice_is_marked_as_failed_and_the_others_are_right(
-    data, frail, tmp_path
-):
-    found = sweep(
-        {"seed": [0, 1], "activation": [Deadly(tmp_path, 2), "tanh"]}, data, executor=frail, **SMALL
-    )
-    assert len(list(tmp_path.iterdir())) == 2
-    assert found.failed.tolist() == [[True, False], [True, False]]
-    alone = sweep({"seed": [0, 1]}, data, activation="tanh", **SMALL)
+@pytest.mark.slow
+def test_a_pool_whose_workers_die_finishes_what_can_be_finished(data, tmp_path):
+    """The first depth ends the pool's worker, and the second, which has not begun, the next one."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    depths = [Deadly(3, tmp_path / "first"), Deadly(2, tmp_path / "second"), 1]
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        found = sweep({"seed": [0, 1], "depth": depths}, data, executor=pool, **SHALLOW)
+        again = sweep({"momentum": [0.5]}, data, executor=pool, **SMALL)
+    assert len([*tmp_path.glob("*/died")]) == 2
+    assert found.failed.tolist() == [[False, True, False]] * 2
+    whole = sweep({"seed": [0, 1], "depth": [3, 1]}, data, **SHALLOW)
     for name in "loss", "train_error", "test_error":
-        assert np.isnan(getattr(found, name)[:, 0]).all()
-        np.testing.assert_array_equal(getattr(found, name)[:, 1], getattr(alone, name))
+        assert np.isnan(getattr(found, name)[:, 1]).all()
+        np.testing.assert_array_equal(getattr(found, name)[:, [0, 2]], getattr(whole, name))
     assert not found.diverged.any()
+    assert_same(again, sweep({"momentum": [0.5]}, data, **SMALL))
 
 
-def test_a_bad_value_in_a_worker_is_named_to_the_caller(rejects, data, executor):
-    message = "momentum must be a finite number from 0 to 1, got 2.0"
-    rejects(lambda: sweep({"momentum": [0.5, 2.0]}, data, executor=executor, **SMALL), message)
+@pytest.mark.slow
+def test_an_error_in_a_worker_comes_to_the_caller(executor):
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        list(gather(int, [("1",), ("one",)], executor))
 
 
 # --- a sweep that is interrupted -------------------------------------------------------------------------------------------
@@ -466,16 +714,21 @@ def test_an_interrupt_keeps_the_parts_that_are_done(data, monkeypatch):
     assert_kept(sweep(grid, data, **SMALL), whole, kept=[True, False, False])
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_the_parts_that_workers_have_done(data, monkeypatch, pool):
     grid = {"seed": [0, 1], "activation": ["relu", "tanh", "linear"]}
 
-    def interrupted(futures):
-        for done, future in enumerate(as_completed(futures)):
-            if done == 2:
-                raise KeyboardInterrupt
-            yield future
+    class Interrupted(executors.SimpleQueue):
+        """Jupyter's stop button, pressed when two parts are done."""
 
-    monkeypatch.setattr(training, "as_completed", interrupted)
+        left = iter(range(2))
+
+        def get(self):
+            if next(self.left, None) is None:
+                raise KeyboardInterrupt
+            return super().get()
+
+    monkeypatch.setattr(executors, "SimpleQueue", Interrupted)
     found = sweep(grid, data, executor=pool, **SMALL)
     kept = np.isfinite(found.loss)
     assert kept.sum() == 4
@@ -491,7 +744,7 @@ def test_an_interrupt_keeps_the_parts_that_workers_have_done(data, monkeypatch, 
         ({"deep": [1]}, {}, "deep"),
         ({"lr": [0.1]}, {"deep": 1}, "deep"),
         ({"stack": [1]}, {}, "stack"),
-        ({"lr": [0.1]}, {"watch": 1}, "watch"),
+        ({"lr": [0.1]}, {"on_epoch": 1}, "on_epoch"),
     ],
 )
 def test_sweep_names_an_argument_that_neither_build_nor_fit_has(data, grid, fixed, unknown):
@@ -500,10 +753,58 @@ def test_sweep_names_an_argument_that_neither_build_nor_fit_has(data, grid, fixe
         sweep(grid, data, **fixed)
 
 
-@pytest.mark.parametrize("values", [[], (), "relu", 0.1, None, range(0)])
+@pytest.mark.parametrize(
+    "values", [[], (), "relu", 0.1, None, range(0), {0.1, 0.2}, [[0.1, 0.2]], [0.1, (0.2,)]]
+)
 def test_sweep_names_an_axis_that_is_no_list_of_values(rejects, data, values):
     message = f"grid['lr'] must be a list of values, and lr not fixed as well, got {values!r}"
     rejects(lambda: sweep({"lr": values}, data, width=8), message)
+
+
+@pytest.mark.parametrize("make", [np.ones, torch.ones])
+@pytest.mark.parametrize("shape", [(2, 2), (0,), (1, 2, 2)])
+def test_sweep_names_an_array_that_is_no_list_of_values(rejects, data, make, shape):
+    values = make(shape)
+    message = f"{type(values).__name__} of shape {shape}"
+    message = f"grid['lr'] must be a list of values, and lr not fixed as well, got {message}"
+    rejects(lambda: sweep({"lr": values}, data, width=8), message)
+
+
+@pytest.mark.parametrize("grid", [["lr"], None, "lr", ("lr", [0.1])])
+def test_sweep_names_a_grid_that_is_no_dict(rejects, data, grid):
+    message = f"grid must be a dict of lists of values, got {grid!r}"
+    rejects(lambda: sweep(grid, data, **SMALL), message)
+
+
+def test_a_fixed_argument_has_one_value(rejects, data):
+    """Two learning rates beside two gains would be taken for a pair, not for a grid."""
+    fixed = SMALL | {"lr": [0.1, 0.2]}
+    rejects(lambda: sweep({"gain": [1, 2]}, data, **fixed), "lr must be one value, got [0.1, 0.2]")
+
+
+@pytest.mark.parametrize("executor", ["threads", 4, ProcessPoolExecutor])
+def test_sweep_names_what_is_no_executor(rejects, data, executor):
+    message = f"executor must be a concurrent.futures.Executor, got {executor!r}"
+    rejects(lambda: sweep({"gain": [1, 2]}, data, executor=executor, **SMALL), message)
+
+
+def test_sweep_names_an_executor_that_takes_no_jobs(rejects, data):
+    with ThreadPoolExecutor() as executor:
+        pass
+    message = (
+        "executor must take jobs, got one that says: cannot schedule new futures after shutdown"
+    )
+    rejects(lambda: sweep({"gain": [1, 2]}, data, executor=executor, **SMALL), message)
+
+
+@pytest.mark.parametrize("axis", ["epochs", "batch", "depth", "norm", "seed", "schedule"])
+def test_a_bad_value_at_the_end_of_an_axis_is_named_before_anything_is_trained(
+    data, axis, monkeypatch
+):
+    good = {"epochs": 1, "batch": 100, "depth": 2, "norm": "none", "seed": 0, "schedule": "cosine"}
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(ValueError, match=f"^{axis} must be .*, got -1$"):
+        sweep({"gain": [1.0, 2.0], axis: [good.pop(axis), -1]}, data, width=8, lr=0.1, **good)
 
 
 def test_sweep_names_an_argument_that_is_in_the_grid_and_fixed(rejects, data):
@@ -526,13 +827,6 @@ def test_sweep_names_a_bad_value(rejects, data, name, value, allowed):
     rejects(
         lambda: sweep({name: [value]}, data, **fixed), f"{name} must be {allowed}, got {value!r}"
     )
-
-
-def test_a_pool_that_was_broken_before_is_no_error(data):
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(os._exit, 1).exception()
-        found = sweep({"momentum": [0.5]}, data, executor=pool, **SMALL)
-    assert_same(found, sweep({"momentum": [0.5]}, data, **SMALL))
 
 
 def test_what_waits_is_cancelled_when_a_sweep_ends_early(data):

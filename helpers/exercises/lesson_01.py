@@ -1,9 +1,14 @@
-"""Lesson 01: two layers that change nothing, and so can be added to any network."""
+"""Lesson 01: the factor that undoes doublings, and two layers that change nothing."""
 
 import torch
 
 from .asking import named, unanswered
 from .judge import Exercise
+
+
+def undo(layers):
+    """The factor that brings a number back after `layers` doublings."""
+    return 2.0**-layers
 
 
 def do_nothing(width):
@@ -31,6 +36,29 @@ def instances(generator):
 
 EXERCISES = [
     Exercise(
+        answer=undo,
+        instances=lambda generator: [(3,), (8,), (36,)],
+        praise="Without the factor, 36 such layers would turn a 3 into 206,158,430,208.",
+        mistakes="""
+            the factor 1 changes nothing
+                2.0**-layers → 1.0
+            that undoes one doubling, and there are as many as layers
+                2.0**-layers → 1 / 2
+            that is what the layers do to a number; the factor has to undo it
+                -layers → layers
+            doublings multiply: two make 4 times as much, and three make 8 times, not 6
+                2.0**-layers → 1 / (2 * layers)
+            that undoes a single layer which multiplies by `layers`; each of yours multiplies by 2
+                2.0**-layers → 1 / layers
+            layers * layers grows too slowly: each new layer doubles once more
+                2.0**-layers → layers**-2.0
+            one doubling is left: the factor needs as many halves as there are layers
+                -layers → (1 - layers)
+            one half too many: the factor needs as many halves as there are layers
+                -layers → (-1 - layers)
+        """,
+    ),
+    Exercise(
         answer=do_nothing,
         instances=instances,
         look=look,
@@ -47,5 +75,5 @@ EXERCISES = [
             that carries the negative half alone: let a second unit carry the positive one
                 [one, -one] → [0 * one, -one]
         """,
-    )
+    ),
 ]

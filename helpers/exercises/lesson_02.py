@@ -1,8 +1,13 @@
-"""Lesson 02: the gain at which a leaky ReLU neither shrinks nor enlarges the signal."""
+"""Lesson 02: the gain for a wanted size, and the gain of a leaky ReLU."""
 
 import torch
 
 from .judge import Exercise
+
+
+def gain_for(factor, depth):
+    """The gain at which layer `depth` of a ReLU network is `factor` times as large as layer 1."""
+    return 2**0.5 * factor ** (1 / (depth - 1))
 
 
 def critical_gain(slope):
@@ -16,6 +21,25 @@ def instances(generator):
 
 
 EXERCISES = [
+    Exercise(
+        answer=gain_for,
+        instances=lambda generator: [(1000.0, 50), (0.01, 20), (3.0, 2), (1e-6, 100), (7.0, 11)],
+        praise="One gain, and any size after any number of layers.",
+        mistakes="""
+            layer 1 has no layer before it: from there to layer depth there are depth - 1 factors
+                (depth - 1) → depth
+            that is the factor of one layer, gain/√2; solve it for the gain
+                2**0.5 * factor → factor
+            multiply by √2: the factor of one layer is gain/√2, so the gain is larger
+                2**0.5 * factor → 2**-0.5 * factor
+            layers multiply, they do not add: take a root, do not divide
+                factor ** (1 / (depth - 1)) → factor / (depth - 1)
+            that is the square of the gain: the gain multiplies a standard deviation, not a variance
+                2**0.5 * factor ** (1 / (depth - 1)) → 2 * factor ** (2 / (depth - 1))
+            factor compares with layer 1; its own gain does not enter
+                2**0.5 * factor ** (1 / (depth - 1)) → (2 ** ((depth - 1) / 2) * factor) ** (1 / depth)
+        """,
+    ),
     Exercise(
         answer=critical_gain,
         instances=instances,
@@ -40,5 +64,5 @@ EXERCISES = [
             only half of the values are negative, and half are positive: each half counts one half
                 2 / → 1 /
         """,
-    )
+    ),
 ]

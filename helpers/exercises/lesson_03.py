@@ -1,4 +1,4 @@
-"""Lesson 03: batch norm with its running averages, in training and in eval mode."""
+"""Lesson 03: layer norm, and batch norm with its running averages, in training and in eval mode."""
 
 from functools import partial
 
@@ -6,6 +6,22 @@ import torch
 
 from .asking import gradient_through, named
 from .judge import Exercise
+
+
+def layer_norm(z):
+    """Each row of z, (examples, units), with mean 0 and standard deviation 1."""
+    mean = z.mean(dim=1, keepdim=True)
+    square = (z - mean) ** 2
+    var = square.sum(dim=1, keepdim=True) / z.shape[1]
+    return (z - mean) / (var + 1e-5) ** 0.5
+
+
+def tables(generator, constant=False):
+    """A table of 4 examples of 4 units, on which an answer without keepdim does not stop."""
+    z = 3 + 2 * torch.randn(4, 4, generator=generator)
+    if constant:
+        z[1] = 1.5
+    return [(z,)]
 
 
 def batch_norm(x, gamma, beta, running_mean, running_var, training):
@@ -60,6 +76,38 @@ hard = {
 
 EXERCISES = [
     Exercise(
+        answer=layer_norm,
+        instances=tables,
+        hard={
+            "an example whose units are all alike has variance 0: eps = 1e-5 alone is left under "
+            "the root": partial(tables, constant=True)
+        },
+        praise="The same numbers as torch.nn.LayerNorm's, and no running averages are needed.",
+        mistakes="""
+            that is batch norm, over the examples: layer norm takes mean and variance over the units, dim=1
+                dim=1 → dim=0
+            the mean is taken over the units, and the variance over the examples: dim=1 in both
+                sum(dim=1 → sum(dim=0
+            one mean and one variance for the whole table: layer norm has its own for each example, dim=1
+                mean(dim=1, keepdim=True) → mean()
+                square.sum(dim=1, keepdim=True) / z.shape[1] → square.mean()
+            keepdim=True is missing: mean and variance have to be columns, one number beside each row
+                , keepdim=True →
+            keepdim=True is missing in the mean
+                mean(dim=1, keepdim=True) → mean(dim=1)
+            keepdim=True is missing in the variance
+                sum(dim=1, keepdim=True) → sum(dim=1)
+            the mean is not subtracted
+                (z - mean) / → z /
+            divide by the standard deviation as well
+                / (var + 1e-5) ** 0.5 →
+            divide by the root of the variance plus eps, not by the variance
+                ** 0.5 →
+            layer norm has the biased variance, as batch norm has where it normalizes: divide by the number of units
+                z.shape[1] → (z.shape[1] - 1)
+        """,
+    ),
+    Exercise(
         answer=batch_norm,
         instances=instances,
         look=look,
@@ -101,5 +149,5 @@ EXERCISES = [
                 mean = x.mean(0) → mean, old = x.mean(0), (running_mean, running_var)
                 unbiased.detach() → unbiased.detach(); mean, var = old
         """,
-    )
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Lesson 04: batch norm folded into the linear layer before it."""
+"""Lesson 04: the learning rate for longer weights, and batch norm folded into a linear layer."""
 
 from functools import partial
 
@@ -6,6 +6,11 @@ import torch
 
 from .asking import named
 from .judge import Exercise
+
+
+def matching_rate(lr, factor):
+    """The learning rate at which weights `factor` times as long turn as before: lr · factor²."""
+    return lr * factor**2
 
 
 def fold(weight, bias, gamma, beta, mean, var, eps):
@@ -29,6 +34,23 @@ def instances(generator):
 
 
 EXERCISES = [
+    Exercise(
+        answer=matching_rate,
+        instances=lambda generator: [(0.1, 2.0), (0.03, 5.0), (0.2, 0.5)],
+        praise="Twice the length, four times the learning rate: one column, one row of the map.",
+        mistakes="""
+            longer weights turn less, so they need a larger learning rate
+                lr * factor**2 → lr / factor**2
+            that makes up for the smaller gradient only: the weights are longer, too
+                factor**2 → factor
+            with this learning rate they turn less still: twice the length asks for more
+                lr * factor**2 → lr / factor
+            twice the length asks for four times the rate, so for three times the length?
+                lr * factor**2 → lr * 2 * factor
+            with batch norm the loss does not change, but the turn of a step does
+                lr * factor**2 → lr
+        """,
+    ),
     Exercise(
         answer=fold,
         instances=instances,
@@ -56,5 +78,5 @@ EXERCISES = [
             beta comes after the scaling
                 (bias - mean) * scale + beta → (bias - mean + beta) * scale
         """,
-    )
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Lesson 05: the way back of the gradient through a ReLU network."""
+"""Lesson 05: how far the gradient grows with batch norm, and its way back through a ReLU network."""
 
 from functools import partial
 
@@ -6,6 +6,11 @@ import torch
 
 from .asking import named
 from .judge import Exercise
+
+
+def growth(depth):
+    """The gradient at layer 1 as a multiple of that at the last layer: √(π/(π - 1)) in each step."""
+    return 1.2112 ** (depth - 1)
 
 
 def backward(gradient, z, weights):
@@ -34,6 +39,24 @@ def instances(generator):
 
 EXERCISES = [
     Exercise(
+        answer=growth,
+        instances=lambda generator: [(2,), (20,), (56,)],
+        praise="With 56 layers the gradient at layer 1 is over 37,000 times as large as at layer 56.",
+        tolerance=0.1,  # 1.21 for 1.2112 is fine
+        mistakes="""
+            from the last layer to layer 1 there are depth - 1 steps
+                (depth - 1) → depth
+            the steps multiply: 1.21 to a power, not 1.21 times the steps
+                ** (depth → * (depth
+            that is the growth of the squared gradient: its size grows by the root
+                (depth - 1) → (2 * (depth - 1))
+            that is the last layer's gradient as a multiple of layer 1's
+                (depth - 1) → (1 - depth)
+            1.2 is too coarse: over 55 steps it comes out 40 % too low. Take 1.21
+                1.2112 → 1.2
+        """,
+    ),
+    Exercise(
         answer=backward,
         instances=instances,
         look=look,
@@ -55,5 +78,5 @@ EXERCISES = [
                 gradient = (gradient → new = (gradient
                 insert(0, gradient) → insert(0, new)
         """,
-    )
+    ),
 ]

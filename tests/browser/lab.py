@@ -110,6 +110,14 @@ def open_notebook(page, url, path):
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90 * SECOND)
 
 
+def open_in_notebook(page, url, path):
+    """Opens a notebook in Notebook 7, which the same server has, and waits until its kernel is ready."""
+    page.goto(f"{url}/notebooks/{path}?token={TOKEN}")
+    page.locator(".jp-NotebookKernelStatus, .jp-Notebook-ExecutionIndicator").first.wait_for(
+        timeout=90 * SECOND
+    )
+
+
 def run_all(page, patience=240):
     """Runs every cell through the menu, as a reader does, and waits until the last has its number."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -140,11 +148,11 @@ def set_theme(page, name):
     )
 
 
-def violations(page):
+def violations(page, where=".jp-OutputArea-output"):
     """What axe-core finds wrong in the outputs of a notebook's cells, serious or worse: one line each."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, context=".jp-OutputArea-output").response["violations"]
+    found = Axe().run(page, context=where).response["violations"]
     return [
         f"{one['id']}: {one['help']}: {node['html'][:200]}"
         for one in found

@@ -1,22 +1,33 @@
 """The live figure in a real JupyterLab in a real browser, moved as a reader moves it: by keyboard and by mouse."""
 
 import ast
-import base64
-import io
 import json
 import random
+import re
 
+import nbformat
 import numpy as np
 import pytest
 from nbconvert import HTMLExporter
-from PIL import Image
+from playwright.sync_api import expect
 
 from helpers import Explorer
 
 from . import lab
-from .conftest import LESSON, NOTEBOOKS
+from .conftest import LESSON, NOTEBOOKS, opened
+from .live import (
+    after,
+    button,
+    menu,
+    number,
+    pixels,
+    sentence,
+    slider,
+    wait_for,
+    wait_for_text,
+    whole,
+)
 
-SIZE = (840, 340)
 SLIDERS = {"depth": (1, 200), "gain": (0, 4), "width": (1, 256)}
 MENUS = {
     "activation": ["relu", "tanh", "sigmoid", "linear"],
@@ -27,11 +38,8 @@ MENUS = {
 def start():
     """The explorer's settings at the start, by what the lesson writes."""
     cells = json.loads((NOTEBOOKS / LESSON).read_text(encoding="utf-8"))["cells"]
-    [source] = [
-        source
-        for source in map("".join, (cell["source"] for cell in cells))
-        if source.startswith("Explorer(")
-    ]
+    sources = ["".join(cell["source"]) for cell in cells]
+    [source] = [source for source in sources if source.startswith("Explorer(")]
     written = ast.parse(source).body[0].value.keywords
     return Explorer(**{keyword.arg: ast.literal_eval(keyword.value) for keyword in written}).state
 
@@ -40,85 +48,15 @@ START = start()
 
 
 @pytest.fixture
-def page(lesson):
-    """The lesson's page with the explorer in sight and as it was at the start."""
-    lesson.locator(".explorer").scroll_into_view_if_needed()
-    lesson.get_by_role("button", name="reset").click()
-    wait_for(lesson, Explorer(**START).alt)
-    yield lesson
-    assert lesson.complaints == []
-
-
-def image(page):
-    return page.locator(".explorer img")
-
-
-def alt(page):
-    return image(page).get_attribute("alt")
-
-
-def slider(page, name):
-    return page.get_by_role("slider", name=name, exact=True)
-
-
-def value_of(page, name):
-    return float(
-        slider(page, name).get_attribute("aria-valuetext")
-    )  # aria-valuenow is rounded to one decimal
-
-
-def menu(page, name):
-    return page.get_by_role("combobox", name=name, exact=True)
-
-
-def wait_for(page, text):
-    """Waits for the picture with the alternative text `text`, and until it is loaded."""
-    ready = "text => [...document.querySelectorAll('.explorer img')].some(img => img.alt === text && img.complete)"
-    page.wait_for_function(ready, arg=text)
-
-
-def after(page, action):
-    """The picture's address and alternative text, once `action` has changed it."""
-    before = image(page).get_attribute("src")
-    action()
-    page.wait_for_function(
-        "src => { const img = document.querySelector('.explorer img'); return img.src !== src && img.complete }",
-        arg=before,
-    )
-    return image(page).get_attribute("src"), alt(page)
-
-
-def pixels(source):
-    return np.asarray(
-        Image.open(
-            io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))
-        ).convert("RGB")
-    )
-
-
-def whole(page):
-    """Whether the picture shown is loaded, of the right size, and not blank."""
-    seen = pixels(image(page).get_attribute("src"))
-    return (
-        image(page).evaluate("img => [img.naturalWidth, img.naturalHeight]") == [*SIZE]
-        and seen.std((0, 1)).min() > 1
-    )
-
-
-# --- after "Run All Cells" ----------------------------------------------------------------------------------------------------
-
-
-def test_every_cell_runs_without_an_error(lesson, course):
-    notebook = lab.save(lesson, course[0] / "notebooks" / LESSON)
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
-    outputs = [output for cell in code for output in cell["outputs"]]
-    assert [
-        output
-        for output in outputs
-        if output["output_type"] == "error" or output.get("name") == "stderr"
-    ] == []
-    assert errors(lesson) == []
+def figure(lesson):
+    """The lesson's live figure, in sight and as it was at the start."""
+    figure = lesson.locator(".live")
+    figure.scroll_into_view_if_needed()
+    if button(figure, "unpin").count():
+        button(figure, "unpin").click()
+    button(figure, "reset").click()
+    wait_for(figure, **START)
+    yield figure
     assert lesson.complaints == []
 
 
@@ -127,217 +65,304 @@ def errors(page):
     return page.locator(kinds).all_inner_texts()
 
 
-def test_the_explorer_shows_its_first_picture(page):
-    assert whole(page)
-    assert alt(page) == Explorer(**START).alt
+def values(figure):
+    """What the controls say."""
+    told = {name: float(slider(figure, name).get_attribute("aria-valuetext")) for name in SLIDERS}
+    assert told == {name: float(number(figure, name).input_value()) for name in SLIDERS}
+    chosen = "select => select.selectedOptions[0].textContent"
+    return told | {name: menu(figure, name).evaluate(chosen) for name in MENUS}
 
 
-def test_every_control_has_an_accessible_name(page):
+# --- after "Run All Cells" ----------------------------------------------------------------------
+
+
+def test_every_cell_runs_without_an_error(lesson, course):
+    notebook = lab.save(lesson, course[0] / "notebooks" / LESSON)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert all(output["output_type"] != "error" for output in outputs)
+    assert all(output.get("name") != "stderr" for output in outputs)
+    assert errors(lesson) == []
+    assert lesson.complaints == []
+
+
+def test_the_figure_shows_its_first_picture_and_the_stored_one_is_hidden(figure):
+    assert whole(figure)
+    assert sentence(figure) == Explorer(**START).alt
+    assert figure.page.locator(".live-still").count() == 1
+    expect(figure.page.locator(".live-still")).to_be_hidden()
+
+
+def test_every_control_and_picture_has_a_name_and_a_text(figure):
     for name, (low, high) in SLIDERS.items():
-        handle = slider(page, name)
-        ends = [float(handle.get_attribute(f"aria-value{end}")) for end in ("min", "max")]
-        assert (handle.count(), ends) == (1, [low, high])
+        handle = slider(figure, name)
+        assert handle.count() == number(figure, name).count() == 1
+        assert [float(handle.get_attribute(end)) for end in ("min", "max")] == [low, high]
+        assert handle.get_attribute("title")
     for name, options in MENUS.items():
-        assert menu(page, name).locator("option").all_inner_texts() == options
-    assert page.get_by_role("button", name="reset").count() == 1
+        assert menu(figure, name).locator("option").all_inner_texts() == options
+    assert values(figure) == START
+    assert slider(figure, "gain").get_attribute("aria-description") == "critical 1.414"
+    left, right = figure.get_by_role("img").evaluate_all("all => all.map(one => one.ariaLabel)")
+    panels = Explorer(**START).panels
+    assert (left, right) == tuple(f"{panel.title}. {panel.sentence}" for panel in panels)
 
 
 @pytest.mark.parametrize("theme", ["Dark", "Light"])
 def test_axe_finds_nothing_serious_in_the_outputs(lesson, theme):
     lab.set_theme(lesson, theme)
+    lesson.wait_for_function(
+        f"document.querySelector('.live').dataset.dark === '{theme == 'Dark'}'.toLowerCase()"
+    )
     assert lab.violations(lesson) == []
 
 
-def test_axe_finds_a_picture_without_alternative_text_and_a_slider_without_a_name(page):
-    page.evaluate("""() => {
-        document.querySelector('.explorer img').removeAttribute('alt')
-        document.querySelector('.explorer [role=slider]').removeAttribute('aria-label') }""")
-    assert {line.split(":")[0] for line in lab.violations(page)} >= {
-        "image-alt",
-        "aria-input-field-name",
-    }
-    after(page, lambda: slider(page, "gain").press("ArrowRight"))
+def test_axe_finds_a_picture_without_a_text_and_a_slider_without_a_name(figure):
+    figure.evaluate("""figure => { figure.querySelector('canvas').removeAttribute('aria-label')
+        figure.querySelector('label').remove(); figure.querySelector('input').removeAttribute('title') }""")
+    found = {line.split(":")[0] for line in lab.violations(figure.page)}
+    assert found >= {"role-img-alt", "label"}
+    figure.evaluate("""figure => { const input = figure.querySelector('input'), label = document.createElement('label')
+        label.htmlFor = input.id; label.textContent = 'depth'; input.closest('.live-control').prepend(label); input.title = 'x' }""")
+    after(figure, lambda: slider(figure, "gain").press("ArrowRight"))
 
 
-# --- moved by a reader --------------------------------------------------------------------------------------------------------
+# --- moved by a reader --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SLIDERS)
-def test_the_keys_of_a_slider_move_the_picture(page, name):
-    slider(page, name).focus()
+def test_the_keys_of_a_slider_move_the_picture(figure, name):
+    slider(figure, name).focus()
     low, high = SLIDERS[name]
     step = 0.01 if name == "gain" else 1
     seen = []
-    for key, value in {
-        "Home": low,
-        "End": high,
-        "ArrowLeft": high - step,
-        "ArrowRight": high,
-    }.items():
-        seen.append(after(page, lambda key=key: page.keyboard.press(key)))
-        assert value_of(page, name) == pytest.approx(value)
-        assert alt(page) == Explorer(**{**START, name: value}).alt
-        assert whole(page)
+    moves = {"Home": low, "End": high, "ArrowLeft": high - step, "ArrowRight": high}
+    for key, value in moves.items():
+        figure.page.keyboard.press(key)
+        wait_for(figure, **{**START, name: value})
+        assert values(figure)[name] == pytest.approx(value)
+        assert whole(figure)
+        seen.append(pixels(figure))
     assert seen[1] == seen[3], "the same setting, the same picture"
-    assert len({text for _, text in seen}) == len({source for source, _ in seen}) == 3
+    assert len({*seen}) == 3
 
 
-def test_the_page_does_not_grow_slower_with_every_picture(page):
-    count = "() => { const Old = MutationObserver; window.made = 0; window.MutationObserver = function (...all) { made++; return new Old(...all) } }"
-    after(page, lambda: slider(page, "gain").press("ArrowRight"))
-    page.evaluate(count)
+def test_the_keys_leave_the_focus_on_the_slider(figure):
+    slider(figure, "gain").focus()
     for _ in range(5):
-        after(page, lambda: slider(page, "gain").press("ArrowRight"))
-    assert page.evaluate("window.made") == 0, (
-        "one observer names the handles, not one more for each picture"
-    )
-
-
-def test_the_keys_keep_the_focus_on_the_slider(page):
-    slider(page, "gain").focus()
-    for _ in range(5):
-        after(page, lambda: page.keyboard.press("ArrowRight"))
-    wait_for(page, Explorer(**START | {"gain": 1.25}).alt)
+        after(figure, lambda: figure.page.keyboard.press("ArrowRight"))
+    wait_for(figure, **START | {"gain": 1.25})
 
 
 @pytest.mark.parametrize("name", SLIDERS)
-def test_the_mouse_drags_a_slider_and_the_picture_follows(page, name):
-    handle = slider(page, name).bounding_box()
-    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    first = after(page, lambda: page.mouse.move(x - 15, y, steps=3))
-    second = after(
-        page, lambda: page.mouse.move(x - 40, y, steps=5)
-    )  # while the button is still down
-    page.mouse.up()
+def test_the_mouse_drags_a_slider_and_the_picture_follows(figure, name):
+    mouse, box = figure.page.mouse, slider(figure, name).bounding_box()
+    low, high = SLIDERS[name]
+    share = (START[name] - low) / (high - low)
+    x, y = box["x"] + 8 + share * (box["width"] - 16), box["y"] + box["height"] / 2
+    mouse.move(x, y)
+    mouse.down()
+    first = after(figure, lambda: mouse.move(x - 15, y, steps=3))
+    second = after(figure, lambda: mouse.move(x - 30, y, steps=5))  # the button is still down
+    mouse.up()
     assert first != second
-    value = value_of(page, name)
-    assert value < START[name]
-    wait_for(
-        page, Explorer(**START | {name: round(value, 2) if name == "gain" else int(value)}).alt
-    )
+    value = values(figure)[name]
+    assert low < value < START[name]
+    wait_for(figure, **START | {name: value if name == "gain" else int(value)})
 
 
 @pytest.mark.parametrize("name", MENUS)
-def test_a_menu_works_by_keyboard(page, name):
-    menu(page, name).focus()
+def test_a_menu_works_by_keyboard(figure, name):
+    menu(figure, name).focus()
     options, at = MENUS[name], MENUS[name].index(START[name])
-    for key, value in {
+    moves = {
         "ArrowDown": options[at + 1],
         "ArrowUp": options[at],
         "End": options[-1],
         "Home": options[0],
-    }.items():
-        page.keyboard.press(key)
-        assert menu(page, name).input_value() == value
-        wait_for(page, Explorer(**START | {name: value}).alt)
-        assert whole(page)
-
-
-def test_tab_goes_through_the_controls_in_their_order(page):
-    slider(page, "depth").focus()
-    visited = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        focused = "document.activeElement.getAttribute('aria-label') || document.activeElement.labels?.[0]?.textContent"
-        visited.append(page.evaluate(f"{focused} || document.activeElement.textContent"))
-    controls = [
-        name for name in visited if name in ("gain", "width", "activation", "dtype", "reset")
-    ]
-    assert controls[:5] == ["gain", "width", "activation", "dtype", "reset"]
-
-
-def test_the_reset_button_brings_back_the_start(page):
-    first = image(page).get_attribute("src"), alt(page)
-    for name in SLIDERS:
-        slider(page, name).focus()
-        page.keyboard.press("Home")
-    menu(page, "activation").focus()
-    page.keyboard.press("End")
-    wait_for(page, Explorer(depth=1, gain=0, width=1, activation="linear").alt)
-    page.get_by_role("button", name="reset").focus()
-    page.keyboard.press("Enter")
-    wait_for(page, first[1])
-    assert (image(page).get_attribute("src"), alt(page)) == first
-    for name in SLIDERS:
-        assert value_of(page, name) == pytest.approx(START[name])
-    assert {name: menu(page, name).input_value() for name in MENUS} == {
-        name: START[name] for name in MENUS
     }
+    for key, value in moves.items():
+        figure.page.keyboard.press(key)
+        wait_for(figure, **START | {name: value})
+        assert values(figure)[name] == value
+        assert whole(figure)
 
 
-def drag(page):
-    box = slider(page, "width").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x - 60, y, steps=20)
-    page.mouse.up()
+def test_a_number_can_be_written_and_is_brought_within_its_limits(figure):
+    for written, value in ("2.5", 2.5), ("9", 4), ("-1", 0), ("1.234", 1.23):
+        number(figure, "gain").fill(written)
+        number(figure, "gain").press("Enter")
+        wait_for(figure, **START | {"gain": value})
+        assert values(figure)["gain"] == value
+    number(figure, "gain").fill("")
+    number(figure, "gain").press("Enter")
+    assert values(figure)["gain"] == 1.23
+
+
+def test_tab_goes_through_the_controls_in_their_order(figure):
+    slider(figure, "depth").focus()
+    visited = []
+    for _ in range(10):
+        figure.page.keyboard.press("Tab")
+        visited.append(
+            figure.page.evaluate(
+                "(e => e.ariaLabel || e.labels?.[0]?.textContent || e.textContent)(document.activeElement)"
+            )
+        )
+    sliders = ["depth, as a number", "gain", "gain, as a number", "width", "width, as a number"]
+    readers = ["Read values: Size of the signal: the spread of z"]
+    assert visited == [*sliders, "activation", "dtype", "reset", "pin", *readers]
+
+
+def test_reset_brings_back_the_start(figure):
+    first = pixels(figure), sentence(figure)
+    for name in SLIDERS:
+        slider(figure, name).press("Home")
+    menu(figure, "activation").press("End")
+    wait_for(figure, depth=1, gain=0, width=1, activation="linear")
+    button(figure, "reset").press("Enter")
+    wait_for(figure, **START)
+    assert (pixels(figure), sentence(figure)) == first
+    assert values(figure) == START
+
+
+def drag(figure):
+    box = slider(figure, "width").bounding_box()
+    x, y = box["x"] + box["width"] - 8, box["y"] + box["height"] / 2
+    mouse = figure.page.mouse
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x - 60, y, steps=20)
+    mouse.up()
 
 
 HASTE = {
-    "keys": lambda page: [slider(page, "gain").press("ArrowRight") for _ in range(12)],
-    "menu": lambda page: (menu(page, "dtype").focus(), page.keyboard.type("float16")),
+    "keys": lambda figure: [slider(figure, "gain").press("ArrowRight") for _ in range(12)],
+    "menu": lambda figure: (menu(figure, "dtype").focus(), figure.page.keyboard.type("float16")),
     "mouse": drag,
 }
 
 
 @pytest.mark.parametrize("moves", HASTE)
-def test_reset_has_the_last_word_though_the_kernel_is_busy(page, moves):
+def test_reset_has_the_last_word_though_the_kernel_is_busy(figure, moves):
+    shown = """figure => { const p = figure.querySelector('figcaption p'); window.told = []
+        window.watch = new MutationObserver(() => told.push(p.textContent)); watch.observe(p, {childList: true}) }"""
     for _ in range(3):
-        HASTE[moves](page)
-        page.get_by_role("button", name="reset").click()
-        page.wait_for_timeout(200)  # until a move that was held back is sent
-        page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
-        wait_for(page, Explorer(**START).alt)
-        assert {name: value_of(page, name) for name in SLIDERS} == {
-            name: pytest.approx(START[name]) for name in SLIDERS
-        }
-        assert {name: menu(page, name).input_value() for name in MENUS} == {
-            name: START[name] for name in MENUS
-        }
-    assert page.evaluate("document.activeElement.textContent") == "reset"
+        HASTE[moves](figure)
+        button(figure, "reset").click()
+        figure.evaluate(shown)
+        figure.page.wait_for_timeout(200)  # until a move that was held back is sent
+        figure.page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
+        wait_for(figure, **START)
+        assert values(figure) == START
+        told = figure.page.evaluate("watch.disconnect(), told")
+        assert {*told} <= {Explorer(**START).alt}, "no picture of before comes after it"
+    assert figure.page.evaluate("document.activeElement.textContent") == "reset"
 
 
 @pytest.mark.parametrize(
     "gain, dtype, words",
-    [
-        (1.0, "float32", "falls"),
-        (1.43, "float32", "stays near"),
-        (2.0, "float32", "grows"),
-        (2.5, "float16", "overflows"),
-    ],
-)
-def test_the_alternative_text_names_what_is_seen(page, gain, dtype, words):
-    type_value(page, "gain", gain)
-    menu(page, "dtype").focus()
-    page.keyboard.type(dtype)
-    wait_for(page, Explorer(**START | {"gain": gain, "dtype": dtype}).alt)
-    assert words in alt(page)
-    assert alt(page) in page.locator(".explorer figcaption").inner_text(), (
-        "for those who see, the sentence stands beside it"
+    [(1.0, "float32", "falls"), (1.43, "float32", "stays near"), (2.0, "float32", "grows"), (2.5, "float16", "overflows")],
+)  # fmt: skip
+def test_the_sentence_names_what_is_seen(figure, gain, dtype, words):
+    number(figure, "gain").fill(str(gain))
+    number(figure, "gain").press("Enter")
+    menu(figure, "dtype").select_option(dtype)
+    wait_for(figure, **START | {"gain": gain, "dtype": dtype})
+    assert words in sentence(figure)
+
+
+def test_the_mark_stands_below_its_value(figure):
+    mark, box = figure.locator(".live-mark").bounding_box(), slider(figure, "gain").bounding_box()
+    number(figure, "gain").fill("1.41")
+    number(figure, "gain").press("Enter")
+    at = box["x"] + 8 + 2**0.5 / 4 * (box["width"] - 16)
+    assert abs(mark["x"] + mark["width"] / 2 - at) < 2 and mark["y"] >= box["y"] + box["height"] / 2
+    menu(figure, "activation").select_option("sigmoid")
+    expect(figure.locator(".live-mark")).to_have_count(0)
+
+
+# --- pinned and read off ------------------------------------------------------------------------
+
+
+def test_pin_leaves_the_present_curves_as_pale_lines(figure):
+    plain = pixels(figure)
+    button(figure, "pin").click()
+    number(figure, "gain").fill("1.6")
+    number(figure, "gain").press("Enter")
+    wait_for(figure, **START | {"gain": 1.6})
+    pinned = pixels(figure)
+    told = "Pale lines: pinned at depth 50, gain 1.2, width 256, activation relu, dtype float32."
+    assert figure.locator(".live-note").inner_text() == told
+    button(figure, "unpin").click()
+    assert figure.locator(".live-note").inner_text() == ""
+    assert pixels(figure) != pinned
+    button(figure, "reset").click()
+    wait_for(figure, **START)
+    assert pixels(figure) == plain
+
+
+def told_values(text):
+    """The values in 'layer 12: measured 0.1, law 0.2'."""
+    return [
+        float(one.replace("−", "-")) for one in re.findall(r"(?:measured|layer) ([\d.e−-]+)", text)
+    ]
+
+
+def test_the_values_can_be_read_by_pointer_and_by_keyboard(figure):
+    line = Explorer(**START).panels[0].lines[0]
+    canvas, reader = (
+        figure.locator("canvas").first,
+        figure.get_by_role("slider", name="Read values: Size"),
     )
-
-
-# --- many states, by keyboard -------------------------------------------------------------------------------------------------
-
-
-def type_value(page, name, value):
-    """Sets a slider by keyboard: Home or End for an end, else by writing into its number."""
-    low, high = SLIDERS[name]
-    if value in (low, high):
-        slider(page, name).press("Home" if value == low else "End")
-        return
-    readout = (
-        page.locator(".explorer .widget-hslider")
-        .filter(has=slider(page, name))
-        .locator(".widget-readout")
+    reading = figure.locator(".live-reading").first
+    assert reading.inner_text() == ""
+    reader.focus()
+    for key, layer in ("Home", 1), ("ArrowRight", 2), ("End", 50), ("ArrowLeft", 49):
+        figure.page.keyboard.press(key)
+        text = reader.get_attribute("aria-valuetext")
+        assert reading.inner_text() == text and text.startswith(f"layer {layer}: measured ")
+        assert told_values(text)[:2] == [layer, pytest.approx(line.y[layer - 1], rel=0.01)]
+        assert "gain/√2 a layer" in text
+    box = canvas.bounding_box()
+    figure.page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 100)
+    layer = int(told_values(reading.inner_text())[0])
+    assert 10 < layer < 40
+    after(figure, lambda: slider(figure, "gain").press("ArrowRight"))
+    moved = Explorer(**START | {"gain": 1.21}).panels[0].lines[0].y[layer - 1]
+    assert told_values(reading.inner_text())[1] == pytest.approx(moved, rel=0.01), (
+        "it follows the picture"
     )
-    readout.focus()
-    page.keyboard.press("Control+a")
-    page.keyboard.type(f"{value:g}")
-    page.keyboard.press("Enter")
+    figure.page.mouse.move(0, 0)
+    assert reading.inner_text() == ""
+
+
+def test_a_shade_can_be_read_by_keyboard_in_both_directions(figure):
+    shades = Explorer(**START).panels[1].shades
+    reader = figure.get_by_role("slider", name="Read values: Pre-activations")
+    reader.focus()
+    figure.page.keyboard.press("Home")
+    column, row = 0, 50
+    for key, across, up in (
+        ("ArrowRight", 1, 0),
+        ("ArrowUp", 0, 1),
+        ("ArrowUp", 0, 1),
+        ("ArrowDown", 0, -1),
+    ):
+        figure.page.keyboard.press(key)
+        column, row = column + across, row + up
+        value = np.linspace(-5, 5, 102)[row : row + 2].mean()
+        found = re.fullmatch(
+            r"layer (\d+), value of the pre-activation ([−\d.]+): share ([\d.e-]+) %",
+            reader.get_attribute("aria-valuetext"),
+        )
+        assert int(found[1]) == column + 1
+        assert float(found[2].replace("−", "-")) == pytest.approx(value, abs=0.01)
+        assert float(found[3]) == pytest.approx(100 * shades.values[row, column], rel=0.01)
+
+
+# --- many states, by keyboard -------------------------------------------------------------------
 
 
 def random_state(chance):
@@ -354,21 +379,164 @@ def random_state(chance):
     return state | {name: chance.choice(options) for name, options in MENUS.items()}
 
 
-def test_40_states_set_by_keyboard_leave_no_error_and_no_blank_picture(page, subtests):
+def test_40_states_set_by_keyboard_leave_no_error_and_no_blank_picture(figure, subtests):
     chance = random.Random(0)
     for state in (random_state(chance) for _ in range(40)):
         with subtests.test(**state):
-            for name in SLIDERS:
-                type_value(page, name, state[name])
+            for name, (low, high) in SLIDERS.items():
+                if state[name] in (low, high):
+                    slider(figure, name).press("Home" if state[name] == low else "End")
+                else:
+                    number(figure, name).fill(f"{state[name]:g}")
+                    number(figure, name).press("Enter")
             for name in MENUS:
-                menu(page, name).focus()
-                page.keyboard.type(state[name])
-            wait_for(page, Explorer(**state).alt)
-            assert whole(page)
-    assert errors(page) == []
+                menu(figure, name).focus()
+                figure.page.keyboard.type(state[name])
+            wait_for(figure, **state)
+            assert whole(figure)
+    assert errors(figure.page) == []
 
 
-# --- where no kernel runs -----------------------------------------------------------------------------------------------------
+# --- on every screen ----------------------------------------------------------------------------
+
+CELLS = (
+    "import torch\n\nfrom helpers import Explorer\n\ntorch.set_num_threads(1)",
+    "explorer = Explorer(depth=5, width=16)\nexplorer",
+    "explorer.set(gain=3)",
+)
+PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+def write(course, name, cells=CELLS):
+    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), course[0] / "notebooks" / name
+    )
+    return f"notebooks/{name}"
+
+
+def run_cell(page, number):
+    """Runs one cell and waits until it is done."""
+    cell = page.locator(".jp-CodeCell").nth(number)
+    before = cell.locator(".jp-InputPrompt").inner_text()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function(
+        "([cell, before]) => (now => now !== before && /\\d/.test(now))(cell.querySelector('.jp-InputPrompt').innerText)",
+        arg=[cell.element_handle(), before],
+    )
+
+
+def test_the_picture_is_sharp_and_dark_where_the_page_is_and_fits_a_narrow_window(browser, course):
+    path = write(course, "screens.ipynb", CELLS[:2])
+    context = browser.new_context(viewport={"width": 700, "height": 900}, device_scale_factor=2)
+    page = context.new_page()
+    lab.open_notebook(page, course[1], path)
+    lab.run_all(page)
+    figure = page.locator(".live")
+    figure.locator("canvas").first.wait_for()
+    assert whole(figure), "two pixels of the canvas for each of the page"
+    assert figure.evaluate("one => one.scrollWidth <= one.clientWidth")
+    light = pixels(figure)
+    lab.set_theme(page, "Dark")
+    page.wait_for_function("document.querySelector('.live').dataset.dark === 'true'")
+    assert whole(figure) and pixels(figure) != light
+    corner = "canvas => [...canvas.getContext('2d').getImageData(1, 1, 1, 1).data]"
+    assert figure.locator("canvas").first.evaluate(corner) == [0, 0, 0, 0], (
+        "the page's own colour is behind it"
+    )
+    ink = "e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number)"
+    assert min(figure.evaluate(ink)) > 200
+    context.close()
+
+
+def test_nothing_moves_by_itself():
+    style = (NOTEBOOKS.parent / "helpers" / "live" / "live.css").read_text(encoding="utf-8")
+    assert not re.search("transition|animation|scroll-behavior", style), (
+        "reduced motion or not, there is none"
+    )
+
+
+def test_a_figure_follows_set_in_another_cell_and_a_cell_that_runs_again(browser, course):
+    with opened(browser, course, write(course, "again.ipynb").split("/")[1]) as page:
+        figure = page.locator(".live")
+        wait_for(figure, depth=5, width=16, gain=3)
+        assert slider(figure, "gain").get_attribute("aria-valuetext") == "3.00"
+        slider(figure, "gain").press("ArrowLeft")
+        wait_for(figure, depth=5, width=16, gain=2.99)
+        old = figure.element_handle()
+        run_cell(page, 1)
+        page.wait_for_function(
+            "old => !old.isConnected && document.querySelectorAll('.live').length === 1", arg=old
+        )
+        wait_for(figure, depth=5, width=16)
+        assert page.complaints == []
+
+
+def visible(page):
+    """How many live and stored pictures are to be seen, and whether an error is."""
+    live, still = (
+        page.locator(one).filter(visible=True).count()
+        for one in (".live canvas", ".live-still img")
+    )
+    return (
+        live,
+        still,
+        page.get_by_text(re.compile("Error displaying|Loading widget"))
+        .filter(visible=True)
+        .count(),
+    )
+
+
+def test_without_its_kernel_a_figure_says_run_this_cell(browser, course):
+    path = write(course, "restarted.ipynb", CELLS[:2])
+    page = browser.new_page()
+    lab.open_notebook(page, course[1], path)
+    lab.run_all(page)
+    page.locator(".live canvas").first.wait_for()
+    assert visible(page) == (2, 0, 0)
+    lab.save(page, course[0] / path)
+    page.reload()
+    page.locator(".live canvas").first.wait_for()
+    wait_for(page.locator(".live"), depth=5, width=16)
+    slider(page, "gain").press("ArrowRight")
+    wait_for(page.locator(".live"), depth=5, width=16, gain=1.01)
+    page.locator(".jp-CodeCell .jp-InputPrompt").first.click()
+    page.keyboard.press("0")
+    page.keyboard.press("0")  # restarts the kernel
+    page.get_by_role("button", name="Restart", exact=False).last.click()
+    page.locator(".live-note").get_by_text("Run this cell to move it.").wait_for()
+    assert page.locator(".live-controls").evaluate("one => one.inert")
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90 * lab.SECOND)
+    page.reload()
+    page.locator(".live-still img").first.wait_for()
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90 * lab.SECOND)
+    page.locator(".jupyter-widgets").get_by_text("model not found").wait_for(state="attached")
+    assert visible(page) == (0, 1, 0)
+    page.get_by_text("Run this cell to move it.").filter(visible=True).wait_for()
+    run_cell(page, 0)
+    run_cell(page, 1)
+    page.locator(".live canvas").first.wait_for()
+    assert visible(page) == (2, 0, 0)
+    page.close()
+
+
+def test_the_figure_lives_in_notebook_7(browser, course):
+    path = write(course, "seven.ipynb", CELLS[:2])
+    page = browser.new_page()
+    lab.open_in_notebook(page, course[1], path)
+    lab.run_all(page)
+    figure = page.locator(".live")
+    figure.locator("canvas").first.wait_for()
+    wait_for(figure, depth=5, width=16)
+    slider(figure, "gain").press("End")
+    wait_for(figure, depth=5, width=16, gain=4)
+    assert whole(figure) and visible(page) == (2, 0, 0)
+    assert lab.violations(page) == []
+    page.close()
+
+
+# --- where no kernel runs -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
@@ -383,9 +551,63 @@ def test_the_exported_page_shows_the_pictures_offline(browser, tmp_path, scripts
         "all => all.map(img => [img.naturalWidth, img.alt, img.src])"
     )
     context.close()
-    assert len(pictures) == 3
     for width, text, source in pictures:
         assert width > 0 and len(text) > 40 and source.startswith("data:image/png;base64,"), text
-    assert any(text == expected and width == SIZE[0] for width, text, _ in pictures), [
-        text for _, text, _ in pictures
-    ]
+    assert any(text == expected for _, text, _ in pictures), [text for _, text, _ in pictures]
+
+
+PLAIN = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Plain</title><style>
+body {{ background: white; color: black }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #111; color: #eee }} }} {style}</style></head>
+<body><main id="here"></main><script>{script}</script><script>
+const pictures = {pictures}, controls = {controls}
+const shown = live.figure(document.getElementById('here'), {{ controls, ask(settings, generation) {{
+    shown.show({{ ...pictures[settings.batches], settings, generation }}) }} }})
+shown.show({{ ...pictures[0], settings: {{ mode: 'train', batches: 0, batch: 2, momentum: 0.1 }}, generation: 0 }})
+</script></body></html>"""
+
+
+def as_lists(value):
+    """A picture's data as JSON can have it."""
+    if isinstance(value, np.ndarray):
+        return [one if np.isfinite(one) else None for one in value.ravel().tolist()]
+    if hasattr(value, "__dict__"):
+        return {name: as_lists(part) for name, part in vars(value).items()}
+    return [as_lists(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_plain_page_without_a_kernel_may_hold_the_figure_and_its_pictures(
+    browser, tmp_path, scheme
+):
+    from helpers import AveragesExplorer
+
+    averages, pictures = AveragesExplorer(mode="train", batches=0, batch=2), []
+    for batches in range(3):
+        averages.set(batches=batches)
+        pictures.append({**as_lists(averages.picture), "sentence": averages.alt})
+    folder = NOTEBOOKS.parent / "helpers" / "live"
+    parts = {
+        name: (folder / f"live.{kind}").read_text(encoding="utf-8")
+        for name, kind in (("style", "css"), ("script", "js"))
+    }
+    page = PLAIN.format(
+        **parts, pictures=json.dumps(pictures), controls=json.dumps(averages.controls)
+    )
+    (tmp_path / "plain.html").write_text(page, encoding="utf-8")
+    context = browser.new_context(offline=True, color_scheme=scheme)
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda note: note.type == "error" and wrong.append(note.text))
+    page.goto((tmp_path / "plain.html").as_uri())
+    figure = page.locator(".live")
+    assert whole(figure) and sentence(figure) == pictures[0]["sentence"]
+    slider(figure, "batches").press("ArrowRight")
+    wait_for_text(figure, pictures[1]["sentence"])
+    slider(figure, "batches").press("ArrowRight")
+    assert sentence(figure) == pictures[2]["sentence"]
+    button(figure, "reset").click()
+    assert sentence(figure) == pictures[0]["sentence"]
+    assert figure.get_attribute("data-dark") == str(scheme == "dark").lower()
+    assert lab.violations(page, "body") == [] and wrong == []
+    context.close()

@@ -7,7 +7,7 @@ from .conftest import opened
 from .test_explorer import errors
 
 EXPLORERS = {
-    "01_deeper_made_it_worse.ipynb": [["depth"]],
+    "01_deeper_made_it_worse.ipynb": [["depth", "norm"]],
     "03_batch_norm.ipynb": [
         ["depth", "gain", "width", "activation", "dtype", "norm", "batch", "gamma", "beta"],
         ["mode", "batches", "batch", "momentum"],

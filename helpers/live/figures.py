@@ -1,21 +1,24 @@
-"""Floor 3: drawings. A drawing is made once on given Axes and then follows its data: `update` moves its artists and returns
-one sentence that says in words what is to be seen. Nothing here computes a network."""
+"""Drawings of the time before panels.py. A drawing is made once on given Axes and then follows its data: `update` moves its
+artists and returns one sentence that says in words what is to be seen. Nothing here computes a network.
+
+`picture`, Spread, Map and Pairs go when the lessons draw with plain Matplotlib; Drawing, Curves, Lines, Answers and Plane when
+the playground stands on panels.py, too.
+"""
 
 import base64
 import html
 import io
-import threading
 from itertools import zip_longest
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from .arguments import integer
+from ..arguments import integer
+from .panels import DECADES, DRAWING, LAYERS, tell
 
 # Okabe and Ito's palette, darkened where a line would stand out less than 3:1 from white. Each colour has a line style and a
 # marker of its own, so that no difference is told by colour alone.
@@ -27,46 +30,10 @@ STYLES = (
     {"color": "#A34A82", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 )
 LOST = "#D55E00"
-# A cell and a slider may draw at the same time, for JupyterLab lets controls work in a thread of their own; Matplotlib's fonts
-# do not bear that, and take the kernel with them. Whoever draws holds this.
-DRAWING = threading.RLock()
-WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
-LAYERS = (
-    1,
-    2,
-    5,
-    10,
-    20,
-    30,
-    50,
-    75,
-    100,
-    150,
-    200,
-    300,
-    500,
-    1000,
-    2000,
-)  # where an axis of layers ends
-DECADES = (
-    2,
-    5,
-    10,
-    16,
-    24,
-    32,
-    40,
-    50,
-    100,
-    200,
-    300,
-)  # where an axis of powers of ten ends: few, so that it seldom moves
 
 
 class Drawing:
     """What every drawing has: its Axes `ax`, the `artists` that move, and an `update` that returns a sentence."""
-
-    first = 1  # the number of the first layer
 
     def __init__(self, ax, title, ylabel, xlabel="layer"):
         self.ax = ax
@@ -76,7 +43,7 @@ class Drawing:
         )  # with y given, it is not placed anew in every drawing
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.spines[["top", "right"]].set_visible(False)
-        if xlabel in ("layer", "step"):
+        if xlabel == "layer":
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
     @property
@@ -121,7 +88,7 @@ class Drawing:
 
     def fit_layers(self, depth):
         """The axis of layers ends at the next round number: a slider moves it seldom, and a still axis is quick to draw."""
-        self.ax.set_xlim(self.first - 0.5, next(end for end in LAYERS if end >= depth) + 0.5)
+        self.ax.set_xlim(0.5, next(end for end in LAYERS if end >= depth) + 0.5)
 
     def legend(self, lines):
         """The lines' names, above the Axes, where they can hide nothing; made anew only where they are others."""
@@ -140,9 +107,8 @@ class Drawing:
 
 
 class Curves(Drawing):
-    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it; `first` is the
-    number of the first layer, 1 or 0. backward: the sentences begin at the last layer, where a gradient comes from. unit: "layer",
-    or "step" where the same layer comes again and again."""
+    """One number a layer on a logarithmic axis, one line per label. `quantity` is what the sentences call it. backward: they begin
+    at the last layer, where a gradient comes from."""
 
     def __init__(
         self,
@@ -151,15 +117,12 @@ class Curves(Drawing):
         ylabel,
         quantity,
         labels=("measured",),
-        first=1,
         backward=False,
-        unit="layer",
     ):
-        super().__init__(ax, title, ylabel, unit)
-        self.quantity, self.first, self.backward, self.unit = quantity, first, backward, unit
+        super().__init__(ax, title, ylabel)
+        self.quantity, self.backward = quantity, backward
         ax.set_yscale("log")
         self.lines = self.make_lines(labels, size=3)
-        self.law = self.moving(ax.plot([], [], "k--", lw=1)[0])
         self.overflowed, self.vanished = self.edge_marks("x", 1), self.edge_marks("v", 0)
         self.limit = self.moving(ax.axhline(1, color=LOST, lw=1, ls=":", visible=False))
         place, side = (
@@ -178,20 +141,17 @@ class Curves(Drawing):
         self.limit_name = self.moving(name)
         self.legend(self.lines)
 
-    def update(self, *rows, law=None, limit=None):
+    def update(self, *rows, limit=None):
         """Draws one array (depth,) per label; of the labels that are left over, nothing is shown.
 
-        law: the name of a prediction and its values, a dashed line.
         limit: the name of a number and the number, such as the largest of its kind: a line across where it is near.
         """
         integer("number of rows", len(rows), 1, len(self.lines))
-        law, predicted = law or (None, [])
         name, limit = limit or ("", None)
-        self.law.set(label=law, visible=law is not None)
-        self.legend([*self.lines[: len(rows)], *[self.law] * (law is not None)])
-        for line, row in [*zip_longest(self.lines, rows, fillvalue=()), (self.law, predicted)]:
-            line.set_data(self.first + np.arange(len(row)), row)
-        layers = np.concatenate([self.first + np.arange(len(row)) for row in rows])
+        self.legend(self.lines[: len(rows)])
+        for line, row in zip_longest(self.lines, rows, fillvalue=()):
+            line.set_data(1 + np.arange(len(row)), row)
+        layers = np.concatenate([1 + np.arange(len(row)) for row in rows])
         values = np.concatenate(rows)
         lost, zero = layers[~np.isfinite(values)], layers[values == 0]
         self.mark(self.overflowed, lost, 1)
@@ -217,23 +177,7 @@ class Curves(Drawing):
 
     def sentence(self, name, row):
         """What one line shows."""
-        depth, unit, layers = len(row), self.unit, self.first + np.arange(len(row))
-        if self.backward:
-            row, layers = row[::-1], layers[::-1]
-        lost, zero = np.flatnonzero(~np.isfinite(row)), layers[row == 0]
-        if len(lost):
-            k = lost[0]
-            before = f" after {row[k - 1]:.2g} at {unit} {layers[k - 1]}" if k else ""
-            return f"{name} overflows at {unit} {layers[k]}{before}: where × stands, values are no longer finite."
-        if row[0] == 0 or row[-1] == 0:
-            return f"{name} is exactly zero at {len(zero)} of {depth} {unit}s (marked ▼), {zero.min()} to {zero.max()}."
-        if depth == 1:
-            return f"{name} of the one {unit} is {row[0]:.3g}."
-        ratio = row[-1] / row[0]
-        way = "stays near" if 0.5 < ratio < 2 else "grows from" if ratio > 1 else "falls from"
-        to = "," if way == "stays near" else " to"
-        rate = ratio ** (1 / (depth - 1))
-        return f"{name} {way} {row[0]:.2g} at {unit} {layers[0]}{to} {row[-1]:.2g} at {unit} {layers[-1]}: a factor of {rate:.3f} a {unit}."
+        return tell(name, row, 1 + np.arange(len(row)), self.backward)
 
 
 class Spread(Curves):
@@ -245,54 +189,6 @@ class Spread(Curves):
     def update(self, *profiles, **settings):
         """Draws one Profile per label; the settings are those of Curves.update."""
         return super().update(*(profile.std for profile in profiles), **settings)
-
-
-class Values(Drawing):
-    """Histogram of each layer's pre-activations as a column of grey: the darker, the more values lie there."""
-
-    def __init__(self, ax):
-        super().__init__(
-            ax, "Pre-activations (darker: more of them)", "value of the pre-activation"
-        )
-        self.bounds = np.linspace(
-            -WINDOW, WINDOW, 102
-        )  # an odd number of cells, so that one is centred on zero
-        extent = (0.5, 1.5, -WINDOW, WINDOW)
-        self.image = self.moving(
-            ax.imshow(
-                np.zeros((101, 1)),
-                cmap="Greys",
-                vmin=0,
-                vmax=1,
-                extent=extent,
-                aspect="auto",
-                origin="lower",
-            )
-        )
-        self.image.set_interpolation("nearest")
-        self.overflowed = self.edge_marks("x", 1)
-        ax.set_ylim(-WINDOW, WINDOW)
-
-    def update(self, profile):
-        """Draws one Profile. Full black is the density of a standard normal distribution at its peak, or more."""
-        cumulated = np.concatenate(
-            [np.zeros((profile.depth, 1)), profile.counts.cumsum(-1)], axis=-1
-        )
-        shown = np.zeros((len(self.bounds) - 1, profile.depth))
-        for layer, (edges, heights) in enumerate(zip(profile.edges, cumulated)):
-            if heights[-1]:
-                shown[:, layer] = np.diff(np.interp(self.bounds, edges, heights)) / heights[-1]
-        peak = (self.bounds[1] - self.bounds[0]) / np.sqrt(2 * np.pi)
-        self.image.set_data(
-            np.sqrt(np.clip(shown / peak, 0, 1))
-        )  # the root keeps thin tails visible
-        self.image.set_extent((0.5, profile.depth + 0.5, -WINDOW, WINDOW))
-        lost = profile.layers[profile.nonfinite > 0]
-        self.mark(self.overflowed, lost, 1)
-        self.fit_layers(profile.depth)
-        if profile.nonfinite[-1] == 1:
-            return "In the last layer no finite value is left."
-        return f"In the last layer {shown[:, -1].sum():.0%} of the finite pre-activations lie between {-WINDOW:g} and {WINDOW:g}."
 
 
 class Lines(Drawing):
@@ -429,10 +325,6 @@ class Map(Drawing):
             ]
             for row in range(size[0])
         ]
-        self.chosen = self.moving(
-            Rectangle((0, 0), 1, 1, fill=False, edgecolor=LOST, linewidth=3, visible=False)
-        )
-        ax.add_patch(self.chosen)
         ax.set_xticks(
             range(size[1]),
             [f"{value:.4g}" if isinstance(value, int) else f"{value:.2g}" for value in columns],
@@ -444,8 +336,8 @@ class Map(Drawing):
             fontsize=8,
         )
 
-    def update(self, shares, diverged=None, chosen=None):
-        """Draws shares (rows, columns). diverged: the same shape, bool. chosen: the row and the column of a cell to frame."""
+    def update(self, shares, diverged=None):
+        """Draws shares (rows, columns). diverged: the same shape, bool."""
         shares = np.asarray(shares, float)
         diverged = np.zeros(shares.shape, bool) if diverged is None else diverged
         self.image.set_data(np.nan_to_num(shares))
@@ -460,9 +352,6 @@ class Map(Drawing):
                     else f"{100 * share:.0f}"
                 )
                 text.set(text=mark, color="white" if np.nan_to_num(share) > 0.53 else "black")
-        self.chosen.set_visible(chosen is not None)
-        if chosen is not None:
-            self.chosen.set_xy((chosen[1] - 0.5, chosen[0] - 0.5))
         lost = f", {diverged.sum()} diverged (×)" if diverged.any() else ""
         return f"{(shares > 0.9).sum()} of {shares.size} cells are over 90 %{lost}."
 
@@ -515,56 +404,6 @@ class Plane(Drawing):
         """Draws share (len(grid),), the probability that the network gives to class 0 at each point of `grid`."""
         self.image.set_data(share.reshape(self.cells, self.cells))
         return f"The class of the circles is the likelier one in {(share > 0.5).mean():.0%} of the plane."
-
-
-class Surface:
-    """The loss over two directions in the space of the weights, as a hill to be looked at from all sides. Not blitted: a turned
-    hill is another still part.
-
-    ax: with projection="3d". heights: (n, n); of what lies above `top`, only that it does is drawn. radius: half a side's length.
-    """
-
-    artists = ()
-
-    def __init__(self, ax, title, heights, radius, top):
-        self.ax = ax
-        side = np.linspace(-radius, radius, len(heights))
-        shown = np.minimum(np.nan_to_num(heights, nan=top, posinf=top), top)
-        ax.plot_surface(
-            *np.meshgrid(side, side, indexing="ij"),
-            shown,
-            cmap="cividis",
-            vmin=0,
-            vmax=top,
-            rcount=99,
-            ccount=99,
-            lw=0.2,
-        )
-        ax.set(xlabel="first direction", ylabel="second", zlabel="loss", zlim=(0, top))
-        ax.set_title(title, loc="left", fontsize=10)
-        inner = heights[1:-1, 1:-1]
-        around = [
-            heights[1 + a : len(heights) - 1 + a, 1 + b : len(heights) - 1 + b]
-            for a in (-1, 0, 1)
-            for b in (-1, 0, 1)
-        ]
-        self.minima, self.numbers = (
-            int((inner <= np.min(around, 0)).sum()),
-            (heights[len(side) // 2, len(side) // 2], heights.max()),
-        )
-        self.title = title
-
-    @property
-    def frame(self):
-        """From where it is seen."""
-        return self.ax.azim, self.ax.elev
-
-    def update(self, turn, tilt):
-        """Looks at it from the direction `turn` and the height `tilt`, both in degrees."""
-        self.ax.view_init(azim=turn, elev=tilt)
-        middle, highest = self.numbers
-        minima = f"{self.minima} local minim{'um' if self.minima == 1 else 'a'}"
-        return f"{self.title}: the loss is {middle:.2g} in the middle and {highest:.2g} at most, with {minima}."
 
 
 class Picture:

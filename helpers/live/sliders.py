@@ -1,4 +1,5 @@
-"""Floor 4: sliders and menus, and a figure that follows them: what the explorers and the playground have in common."""
+"""Sliders and menus, and a figure that follows them: what the playground stands on until it is a live figure of widget.py, too.
+Then all of this goes."""
 
 import html
 
@@ -6,42 +7,11 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.transforms import Bbox
 
-from .arguments import choice, integer, number
-from .figures import DRAWING, bundle, img, new_figure, to_png
-from .networks import ACTIVATIONS, NORMS, ORDERS
-from .signals import DTYPES
-
-EXAMPLES = 256
-CRITICAL = {"relu": 2**0.5, "tanh": 1.0, "linear": 1.0}  # the gain that keeps a small signal's size
-SLIDERS = {  # least, greatest, step, meaning
-    "depth": (1, 200, 1, "hidden layers"),
-    "gain": (0, 4, 0.01, "standard deviation of a weight times √fan_in"),
-    "width": (1, 256, 1, "units a layer"),
-    "batch": (2, EXAMPLES, 1, "examples that are normalized together"),
-    "gamma": (0, 3, 0.05, "scale after the normalization"),
-    "beta": (-3, 3, 0.05, "shift after the normalization"),
-    "batches": (0, 100, 1, "training batches that the layer has seen"),
-    "momentum": (0.01, 1, 0.01, "what the newest batch weighs in the running averages"),
-    "branch_scale": (0, 1, 0.01, "what a branch is multiplied by before it is added"),
-    "steps": (1, 200, 1, "steps in time"),
-    "factor": (-1, 1.5, 0.01, "derivative of each layer's function, F′"),
-    "turn": (0, 360, 1, "from where it is seen, in degrees"),
-    "tilt": (0, 90, 1, "from how high it is seen, in degrees"),
-}
-MENUS = {  # options, meaning
-    "activation": (tuple(ACTIVATIONS), "function after each layer's product"),
-    "dtype": (tuple(DTYPES), "kind of floating-point numbers"),
-    "norm": (tuple(NORMS), "what stands before each activation"),
-    "mode": (
-        ("train", "eval"),
-        "whether the batch's own moments normalize, or the running averages",
-    ),
-    "skip": ((False, True), "whether a layer is added to its input, or replaces it"),
-    "order": (
-        ORDERS,
-        "whether norm and activation stand before the weights of a branch, or the activation after the sum",
-    ),
-}
+from ..arguments import choice, integer, number
+from .explorers import marks
+from .figures import bundle, img, to_png
+from .panels import DRAWING
+from .widget import MENUS, RANGES
 
 # A stock slider has no accessible name, for its label is not tied to its handle, and tells its value with one decimal only.
 # And JupyterLab takes the arrow keys and letters of a focused menu for its own. From the first picture on, this gives the
@@ -139,15 +109,15 @@ def shut(widget):
 class Sliders(widgets.VBox):
     """Controls and a figure of drawings that follows them. What is drawn is told by a subclass, in `draw`.
 
-    settings: name and value of each control at the start; a value of None makes no control.
-    choices: lists of the values of those settings that SLIDERS and MENUS do not know. buttons: what stands beside *reset*.
+    settings: name and value of each control at the start.
+    choices: lists of the values of those settings that RANGES and MENUS do not know. buttons: what stands beside *reset*.
     columns: of the figure's grid of drawings, as in Live.
     """
 
     resets = "Back to the settings at the start"
 
     def __init__(self, figure, drawings, settings, choices=None, buttons=(), columns=None):
-        self.initial = {name: value for name, value in settings.items() if value is not None}
+        self.initial = settings
         self.choices = choices or {}
         self.live = Live(figure, drawings, columns)
         self.page, self.style = (
@@ -232,25 +202,11 @@ class Sliders(widgets.VBox):
         figure = img(self.png, self.alt, f'onload="{ACCESS}"')
         caption = f"<figcaption>{table}<p>{html.escape(said)}</p></figcaption>"
         self.page.value = f"<figure>{figure}{caption}</figure>"
-        self.style.value = STYLE + "".join(self.mark(*mark) for mark in self.marks(**state))
-
-    def marks(
-        self, gain=None, depth=1, activation=None, norm="none", skip=False, branch_scale=None, **_
-    ):
-        """Marks below sliders, each the control's name, value and text: the critical gain, where the activation has one and neither
-        norm nor skip is there, and a branch's 1/√blocks."""
-        if gain is not None and activation in CRITICAL and norm == "none" and not skip:
-            yield (
-                "gain",
-                CRITICAL[activation],
-                f"{'for small signals' if activation == 'tanh' else 'critical'} {CRITICAL[activation]:.3f}",
-            )
-        if branch_scale is not None and depth > 1:
-            yield "branch_scale", (depth - 1) ** -0.5, f"1/√blocks {(depth - 1) ** -0.5:.2f}"
+        self.style.value = STYLE + "".join(self.mark(*mark) for mark in marks(**state))
 
     def mark(self, name, value, text):
         """The style that puts a mark below a slider."""
-        low, high, *_ = SLIDERS[name]
+        low, high, *_ = RANGES[name]
         style = f'content: "▲\\a {text}"; left: {100 * (value - low) / (high - low):.2f}%'
         return f"<style>.explorer-{self.model_id} .{name} .noUi-base::after {{ {style} }}</style>"
 
@@ -273,7 +229,7 @@ def control(name, value, choices=None):
         return kind(
             description=name, options=labels, value=choice(name, value, options), tooltip=meaning
         )
-    low, high, step, meaning = SLIDERS[name]
+    low, high, step, meaning = RANGES[name]
     if step == 1:
         kind, value, form = widgets.IntSlider, integer(name, value, low, high), "d"
     else:
@@ -306,17 +262,3 @@ def table(head, rows, form=""):
         for name, *cells in rows
     )
     return "<table>" + "".join(f"<tr>{''.join(row)}</tr>" for row in (top, *others)) + "</table>"
-
-
-def two_panels(left, right, labels=(-0.18, -0.11)):
-    """A figure and its two drawings, made by left(ax) and right(ax) and laid out here once, not for every frame.
-
-    labels: where the names of the vertical axes stand, in widths of a panel.
-    """
-    figure = new_figure((8.4, 3.4), layout="none")
-    figure.subplots_adjust(left=0.095, right=0.98, top=0.82, bottom=0.14, wspace=0.32)
-    drawings = left(figure.add_subplot(1, 2, 1)), right(figure.add_subplot(1, 2, 2))
-    for drawing, place in zip(drawings, labels):
-        drawing.ax.xaxis.set_label_coords(0.5, -0.12)
-        drawing.ax.yaxis.set_label_coords(place, 0.5)
-    return figure, drawings

@@ -1,4 +1,4 @@
-"""Floor 5: a network that trains while the reader turns its knobs."""
+"""A network that trains while the reader turns its knobs."""
 
 import html
 import sys
@@ -10,16 +10,16 @@ from functools import partial, wraps
 import ipywidgets as widgets
 import numpy as np
 import torch
-from IPython import get_ipython
 from torch import nn
 
-from .arguments import choice, integer
-from .datasets import digits, spirals
+from ..arguments import choice, integer
+from ..datasets import digits, spirals
+from ..networks import Linear, build
+from ..signals import Profile, profile
+from ..training import Trainer, error, predict
 from .figures import Answers, Curves, Lines, Plane, new_figure
-from .networks import Linear, build
-from .signals import Profile, profile
 from .sliders import Live, Sliders, button, shut, table
-from .training import Trainer, error, predict
+from .widget import close_previous
 
 DATA = {"digits": digits, "spirals": spirals}
 CHOICES = {
@@ -57,7 +57,6 @@ NAMES = (
 PATIENCE = 10.0  # seconds without a sign of the page; then training rests
 PERIOD = 0.09  # seconds from picture to picture, at least
 CREDIT = 6  # pictures that the page is sent for each of its signs, at most
-SHOWN = {}  # for each cell of the notebook: the execution that it was last run in, and the playgrounds that it showed then
 ENDS = [
     count * 10**power for power in range(2, 9) for count in (1, 2, 5)
 ]  # where the axis of steps ends: few, so that it seldom moves
@@ -508,19 +507,7 @@ class Playground(Sliders):
 
     def _repr_mimebundle_(self, **kwargs):
         """Where a cell is run again, what it showed before is closed."""
-        parent = getattr(get_ipython(), "get_parent", dict)()  # outside of a kernel there is none
-        cell, execution = (
-            parent.get(part, {}).get(name)
-            for part, name in (("metadata", "cellId"), ("header", "msg_id"))
-        )
-        if cell:
-            before, shown = SHOWN.get(cell, (None, []))
-            if before != execution:
-                for old in shown:
-                    if old is not self:
-                        old.close()
-                shown = []
-            SHOWN[cell] = execution, [*shown, self]
+        close_previous(self)
         return super()._repr_mimebundle_(**kwargs)
 
 
