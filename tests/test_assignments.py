@@ -652,10 +652,17 @@ def course(tmp_path_factory):
     return course
 
 
+SAMPLE = (
+    "reference", "wrong", "stumbles", "loops", "old", "picture", "two", "files", "test_copied", "foreign_cell", "bare", "no_json",
+    "corrupt_zip", "patched", "hooked", "settings", "by_chance", "exit", "after_a_moment", "odd_output", "marker",
+)  # fmt: skip  # of the class that tests/grading_table.py grades
+
+
 @pytest.fixture(scope="module")
 def results(course):
-    """By name: the submissions of A1, graded in one batch, and what became of them."""
-    batch = grading_table.submissions(course.released("A1"))
+    """By name: a sample of the submissions of A1, graded in one batch, and what became of them."""
+    whole = grading_table.submissions(course.released("A1"))
+    batch = {name: whole[name] for name in SAMPLE}
     found = grading_table.grade(course, batch, order=0)
     return {name: (submission, found[name]) for name, submission in batch.items()}
 
@@ -663,7 +670,7 @@ def results(course):
 @pytest.mark.slow
 def test_every_submission_of_a_batch_gets_the_mark_that_it_deserves_and_is_told_why(results):
     problems = {name: grading_table.wrong(*result) for name, result in results.items()}
-    assert len(results) > 40 and {name: one for name, one in problems.items() if one} == {}
+    assert problems == dict.fromkeys(SAMPLE, "")
 
 
 @pytest.mark.slow
