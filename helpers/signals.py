@@ -198,9 +198,7 @@ def profile(
 def _check_parts(parts, parameters):
     """Raises ValueError unless a network has values, and activations that a Profile describes."""
     if any(is_lazy(value) or value.is_meta for value in parameters):
-        raise ValueError(
-            "net must have values in all its weights, got a lazy one or the device meta"
-        )
+        raise ValueError("net must have values in all its weights, got a lazy one or a meta tensor")
     known, found = ", ".join(ACTIVATIONS), [part for part in parts.values() if _kind(part)]
     if not found:
         name = type(parts[""]).__name__
@@ -248,9 +246,7 @@ class _Watch:
         self.seen, self.products = [], {}
         self.stream, self.blocks = None, 0  # where the pass stands in a residual network
         self.weighted = False  # whether a weight has run since the last activation
-        self.open = (
-            False  # whether the last one seen is an nn.Identity: it counts if a weight follows
-        )
+        self.open = False  # whether the last one is an nn.Identity: it counts if a weight follows
 
     @contextmanager
     def over(self, parts):
@@ -286,7 +282,7 @@ class _Watch:
     def layer_ran(self, layer, inputs, output):
         self.weighted, self.open = True, False
         self.stream = self.stream if self.blocks else None
-        self.products[output.grad_fn] = layer.weight
+        self.products[getattr(output, "grad_fn", None)] = layer.weight
 
     def activation_ran(self, activation, inputs, a):
         kind, z = _kind(activation), inputs[0]
