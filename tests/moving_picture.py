@@ -20,7 +20,7 @@ UP, DOWN = 20, 8  # frames
 
 def frames(page):
     """Pictures of the explorer, one after each move of the slider; the first and the last of each way twice as long."""
-    explorer = page.locator(".explorer")
+    explorer = page.locator(".live")
     slider = explorer.get_by_role("slider", name="gain", exact=True)
     taken = []
 
@@ -52,7 +52,7 @@ def main(path=FILE):
             page = browser.new_page(viewport={"width": 1400, "height": 900})
             lab.open_notebook(page, url, "picture.ipynb")
             lab.run_all(page)
-            page.locator(".explorer img").wait_for()
+            page.locator(".live canvas").first.wait_for()
             taken = frames(page)
             page.close()
     palette = taken[len(taken) // 2].quantize(64, dither=Image.Dither.NONE)

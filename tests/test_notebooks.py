@@ -13,11 +13,6 @@ import pytest
 import torch
 
 REWRITTEN = ("01", "02", "03", "04", "05")  # the lessons that keep the limits of `excesses`
-    "01",
-    "02",
-    "03",
-    "05",
-)  # the lessons that keep the limits of `excesses`: all, in the end
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONGEST = 40  # lines of a code cell as ruff formats it; 15 where a lesson is rewritten

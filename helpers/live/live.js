@@ -387,7 +387,7 @@ const live = (() => {
     })
     canvas.addEventListener('pointerleave', () => point(document.activeElement === reader ? middle() : null))
     reader.addEventListener('focus', () => point(middle()))
-    reader.addEventListener('blur', () => point(null))
+    reader.addEventListener('blur', () => { if (!canvas.matches(':hover')) point(null) })
     reader.addEventListener('input', () => point({ ...(cursor ?? middle()), column: +reader.value }))
     reader.addEventListener('keydown', (event) => {
       const up = { ArrowUp: 1, ArrowDown: -1 }[event.key]

@@ -113,9 +113,8 @@ def open_notebook(page, url, path):
 def open_in_notebook(page, url, path):
     """Opens a notebook in Notebook 7, which the same server has, and waits until its kernel is ready."""
     page.goto(f"{url}/notebooks/{path}?token={TOKEN}")
-    page.locator(".jp-NotebookKernelStatus, .jp-Notebook-ExecutionIndicator").first.wait_for(
-        timeout=90 * SECOND
-    )
+    ready = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+    page.locator(ready).wait_for(state="attached", timeout=90 * SECOND)
 
 
 def run_all(page, patience=240):

@@ -504,7 +504,7 @@ def test_without_its_kernel_a_figure_says_run_this_cell(browser, course):
     page.locator(".jp-CodeCell .jp-InputPrompt").first.click()
     page.keyboard.press("0")
     page.keyboard.press("0")  # restarts the kernel
-    page.get_by_role("button", name="Restart", exact=False).last.click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
     page.locator(".live-note").get_by_text("Run this cell to move it.").wait_for()
     assert page.locator(".live-controls").evaluate("one => one.inert")
     page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90 * lab.SECOND)

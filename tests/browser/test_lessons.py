@@ -1,9 +1,12 @@
 """The later lessons in a real JupyterLab: every cell runs, and each explorer has names, moves by keyboard, and resets."""
 
+from functools import partial
+
 import pytest
 
 from . import lab
 from .conftest import opened
+from .live import after, button, pixels, sentence, wait_for_text, whole
 from .test_explorer import errors
 
 EXPLORERS = {
@@ -21,7 +24,7 @@ EXPLORERS = {
         ["factor", "depth", "activation"],
         ["depth", "gain", "width", "activation", "dtype", "norm", "skip", "branch_scale", "order"],
     ],
-    "07_going_deeper.ipynb": [["depth", "skip"], ["turn", "tilt"]],
+    "07_going_deeper.ipynb": [["depth", "skip"], ["level"]],
     "08_how_it_fits_together.ipynb": [["gain", "steps", "matrix"]],
 }
 MENUS = ("activation", "dtype", "norm", "mode", "skip", "order", "matrix")
@@ -39,12 +42,6 @@ def control(explorer, name):
     return explorer.get_by_role("combobox" if name in MENUS else "slider", name=name, exact=True)
 
 
-def wait_until(explorer, relation, src):
-    """Waits until the explorer's picture is, or is no longer, the one with this address."""
-    condition = f"([explorer, src]) => explorer.querySelector('img').src {relation} src"
-    explorer.page.wait_for_function(condition, arg=[explorer.element_handle(), src])
-
-
 def test_every_cell_runs_without_an_error(lesson, course):
     notebook = lab.save(lesson, course[0] / "notebooks" / lesson.name)
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -53,9 +50,12 @@ def test_every_cell_runs_without_an_error(lesson, course):
     assert lesson.complaints == []
 
 
-def test_no_label_of_a_control_is_cut(lesson):
-    cut = "all => all.filter(label => label.scrollWidth > label.clientWidth).map(label => label.textContent)"
-    assert lesson.locator(".explorer .widget-label").evaluate_all(cut) == []
+def test_no_text_is_cut_and_no_picture_blank(lesson):
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert lesson.locator(".live").count() == len(EXPLORERS[lesson.name])
+    parts = ".live label, .live td, .live th, .live button, .live figcaption, .live-title"
+    assert lesson.locator(parts).evaluate_all(cut) == []
+    assert all(whole(figure) for figure in lesson.locator(".live").all())
 
 
 @pytest.mark.parametrize("theme", ["Dark", "Light"])
@@ -65,30 +65,21 @@ def test_axe_finds_nothing_serious_in_the_outputs(lesson, theme):
 
 
 def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_other(lesson):
-    explorers = lesson.locator(".explorer").all()
-    assert len(explorers) == len(EXPLORERS[lesson.name])
-    for explorer, names in zip(explorers, EXPLORERS[lesson.name]):
-        explorer.scroll_into_view_if_needed()
-        others = [
-            other.locator("img").get_attribute("src")
-            for other in explorers
-            if other is not explorer
-        ]
-        first = explorer.locator("img").get_attribute("src")
+    figures = lesson.locator(".live").all()
+    for figure, names in zip(figures, EXPLORERS[lesson.name], strict=True):
+        figure.scroll_into_view_if_needed()
+        others = [other.get_attribute("data-drawn") for other in figures if other is not figure]
+        first = pixels(figure), sentence(figure)
         for name in names:
-            assert control(explorer, name).count() == 1, name
-            at_first = control(explorer, name).evaluate("control => control.selectedIndex === 0")
-            control(explorer, name).press("End" if at_first else "Home")
-            wait_until(explorer, "!==", first)
-            old = control(explorer, name).element_handle()
-            explorer.get_by_role("button", name="reset").click()
-            wait_until(explorer, "===", first)
-            lesson.wait_for_function(
-                "old => !old.isConnected", arg=old
-            )  # *reset* makes new controls, which may come after the picture
+            assert control(figure, name).count() == 1, name
+            at_first = control(figure, name).evaluate("control => control.selectedIndex === 0")
+            move = control(figure, name)
+            shown = after(figure, partial(move.press, "End" if at_first else "Home"))
+            assert shown != first, name
+            after(figure, button(figure, "reset").click)
+            wait_for_text(figure, first[1])
+            assert (pixels(figure), sentence(figure)) == first
         assert others == [
-            other.locator("img").get_attribute("src")
-            for other in explorers
-            if other is not explorer
+            other.get_attribute("data-drawn") for other in figures if other is not figure
         ]
     assert lesson.complaints == []

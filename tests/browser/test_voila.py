@@ -1,42 +1,31 @@
-"""Lesson 09 as an app, by the README's command."""
+"""Lesson 09 as an app, by the README's command, and a live figure in one."""
 
 import re
-import shlex
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from . import lab
-from .test_playground import button, wait_for
+from . import lab, live
+from .test_playground import PYTHON, button, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def app():
-    """The address of the app, once it answers."""
-    [command] = re.findall(
-        r"`(\.venv/bin/voila notebooks/\S+)`", (ROOT / "README.md").read_text(encoding="utf-8")
-    )
-    program, notebook = shlex.split(command)
+@contextmanager
+def voila(notebook):
+    """The address of an app, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [
-        "-m",
-        Path(program).name,
-        notebook,
-        "--no-browser",
-        f"--port={port}",
-        "--Voila.ip=127.0.0.1",
-    ]
-    process = subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    words = ["-m", "voila", str(notebook), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, **quiet)
     deadline = time.monotonic() + 60
     try:
         while time.monotonic() < deadline:
@@ -48,6 +37,16 @@ def app():
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture
+def app():
+    """The app of the README's command."""
+    [command] = re.findall(
+        r"`\.venv/bin/voila (notebooks/\S+)`", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    with voila(command) as address:
+        yield address
 
 
 def test_the_playground_is_an_app(browser, app):
@@ -74,3 +73,21 @@ def test_the_playground_is_an_app(browser, app):
         foreign
     )  # of Voilà's own template, for icons; the app does without
     page.close()
+
+
+def test_a_live_figure_lives_in_an_app(browser, tmp_path):
+    code = "from helpers import Explorer\n\nExplorer(depth=5, width=16)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=PYTHON)
+    nbformat.write(notebook, tmp_path / "app.ipynb")
+    with voila(tmp_path / "app.ipynb") as address:
+        page, complaints = browser.new_page(), []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address, timeout=200 * lab.SECOND)
+        figure = page.locator(".live")
+        figure.locator("canvas").first.wait_for(timeout=60 * lab.SECOND)
+        live.wait_for(figure, depth=5, width=16)
+        live.slider(figure, "gain").press("End")
+        live.wait_for(figure, depth=5, width=16, gain=4)
+        assert live.whole(figure) and complaints == []
+        assert page.locator(".live-still").filter(visible=True).count() == 0
+        page.close()
