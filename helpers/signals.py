@@ -4,6 +4,7 @@ import copy
 import math
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -258,8 +259,8 @@ class _Watch:
             if isinstance(part, Residual):
                 hooks.append(part.register_forward_pre_hook(self.block_begins))
                 hooks.append(part.register_forward_hook(self.block_ends))
-            elif _kind(part):
-                hooks.append(part.register_forward_hook(self.activation_ran))
+            elif kind := _kind(part):
+                hooks.append(part.register_forward_hook(partial(self.activation_ran, kind)))
                 in_place += [part] if getattr(part, "inplace", False) else []
             elif (self.labels or others) and _is_layer(name, part):
                 hooks.append(part.register_forward_hook(self.layer_ran))
@@ -284,8 +285,8 @@ class _Watch:
         self.stream = self.stream if self.blocks else None
         self.products[getattr(output, "grad_fn", None)] = layer.weight
 
-    def activation_ran(self, activation, inputs, a):
-        kind, z = _kind(activation), inputs[0]
+    def activation_ran(self, kind, activation, inputs, a):
+        z = inputs[0]
         if kind is nn.Identity and not self.weighted:
             return
         if self.open:
@@ -380,7 +381,8 @@ def _record(kind, steps, z, a, stream=None):
     passes over all values, a sample of z has to do for its histogram, and NumPy does what is small,
     where a call to torch costs more than its work.
     """
-    z, a = (signal.float() if signal.dtype in HALF else signal for signal in (z, a))
+    z = z.float() if z.dtype in HALF else z
+    a = a.float() if a.dtype in HALF else a
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
     length = float(torch.linalg.vector_norm(a))
