@@ -4,6 +4,7 @@ import copy
 import math
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -198,9 +199,7 @@ def profile(
 def _check_parts(parts, parameters):
     """Raises ValueError unless a network has values, and activations that a Profile describes."""
     if any(is_lazy(value) or value.is_meta for value in parameters):
-        raise ValueError(
-            "net must have values in all its weights, got a lazy one or the device meta"
-        )
+        raise ValueError("net must have values in all its weights, got a lazy one or a meta tensor")
     known, found = ", ".join(ACTIVATIONS), [part for part in parts.values() if _kind(part)]
     if not found:
         name = type(parts[""]).__name__
@@ -248,9 +247,7 @@ class _Watch:
         self.seen, self.products = [], {}
         self.stream, self.blocks = None, 0  # where the pass stands in a residual network
         self.weighted = False  # whether a weight has run since the last activation
-        self.open = (
-            False  # whether the last one seen is an nn.Identity: it counts if a weight follows
-        )
+        self.open = False  # whether the last one is an nn.Identity: it counts if a weight follows
 
     @contextmanager
     def over(self, parts):
@@ -262,8 +259,8 @@ class _Watch:
             if isinstance(part, Residual):
                 hooks.append(part.register_forward_pre_hook(self.block_begins))
                 hooks.append(part.register_forward_hook(self.block_ends))
-            elif _kind(part):
-                hooks.append(part.register_forward_hook(self.activation_ran))
+            elif kind := _kind(part):
+                hooks.append(part.register_forward_hook(partial(self.activation_ran, kind)))
                 in_place += [part] if getattr(part, "inplace", False) else []
             elif (self.labels or others) and _is_layer(name, part):
                 hooks.append(part.register_forward_hook(self.layer_ran))
@@ -286,10 +283,10 @@ class _Watch:
     def layer_ran(self, layer, inputs, output):
         self.weighted, self.open = True, False
         self.stream = self.stream if self.blocks else None
-        self.products[output.grad_fn] = layer.weight
+        self.products[getattr(output, "grad_fn", None)] = layer.weight
 
-    def activation_ran(self, activation, inputs, a):
-        kind, z = _kind(activation), inputs[0]
+    def activation_ran(self, kind, activation, inputs, a):
+        z = inputs[0]
         if kind is nn.Identity and not self.weighted:
             return
         if self.open:
@@ -384,7 +381,8 @@ def _record(kind, steps, z, a, stream=None):
     passes over all values, a sample of z has to do for its histogram, and NumPy does what is small,
     where a call to torch costs more than its work.
     """
-    z, a = (signal.float() if signal.dtype in HALF else signal for signal in (z, a))
+    z = z.float() if z.dtype in HALF else z
+    a = a.float() if a.dtype in HALF else a
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
     length = float(torch.linalg.vector_norm(a))

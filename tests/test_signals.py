@@ -1127,7 +1127,7 @@ def test_a_subclass_that_computes_something_else_is_refused(rejects, x):
 def test_a_network_without_values_is_refused(rejects, x):
     for layer in nn.LazyLinear(20), nn.Linear(8, 20, device="meta"):
         net = nn.Sequential(layer, nn.ReLU(), linear(20, 3, 3))
-        message = "net must have values in all its weights, got a lazy one or the device meta"
+        message = "net must have values in all its weights, got a lazy one or a meta tensor"
         rejects(lambda net=net: profile(net, x), message)
 
 
