@@ -102,7 +102,8 @@ def plain(value):
 def shown(value):
     """`value` as one short line."""
     if isinstance(getattr(value, "shape", None), tuple):
-        return f"{getattr(value, 'dtype', '')} {type(value).__name__} of shape {tuple(value.shape)}"
+        dtype = f"{value.dtype} " if hasattr(value, "dtype") else ""
+        return f"{dtype}{type(value).__name__} of shape {tuple(value.shape)}"
     try:
         line = " ".join(repr(value).split())
     except (ValueError, TypeError, RuntimeError):  # such as a whole number with over 4300 digits

@@ -2,7 +2,8 @@
 
 Leading dimensions are just more networks. A weight of shape (*stack, fan_in, fan_out) and a batch
 of shape (*stack, batch, features) go through the same `x @ weight + bias`, so that one call runs
-one network or a whole map of them.
+one network or a whole map of them. What a unit has once, of shape (*stack, width), meets every
+example as `mean[..., None, :]`, of shape (*stack, 1, width).
 """
 
 import math
@@ -297,13 +298,12 @@ def build(
     skip, order = choice("skip", skip, (False, True)), choice("order", order, ORDERS)
     gain = nn.init.calculate_gain(activation) if gain is None else gain
     gain = per_network("gain", gain, stack, low=0.0)
+    # One scale for each network, also where one number was given: it may be learned.
     scale = per_network("branch_scale", branch_scale, stack).expand(stack)
     generators = [torch.Generator().manual_seed(each) for each in seeds("seed", seed, stack)]
 
-    def linear(
-        fan_in,
-    ):  # without bias before batch norm, which would subtract it; beta does its work
-        bias = norm != "batch"
+    def linear(fan_in):
+        bias = norm != "batch"  # batch norm would subtract it again, and beta does its work
         return Linear(fan_in, width, gain=gain, bias=bias, stack=stack, generator=generators)
 
     def norms():

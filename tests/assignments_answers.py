@@ -814,7 +814,7 @@ def recipe():
             "learned from 0 first, then a number",
             """
 def recipe():
-    return dict(skip=True, branch_scale=0, lr=0.03)
+    return dict(skip=True, branch_scale=0, lr=0.01)
 
 
 def another():

@@ -451,17 +451,17 @@ TENSOR, LABELS = "a tensor of examples", "torch.int64 of shape (examples,) on cp
 BAD_DATA = {  # what is wrong with x or y: what is said, of data.x or data.y, and of x or y in `error`
     "x of NumPy": (
         lambda x, y: (x.numpy(), y),
-        f"x must be {TENSOR}, got ndarray of shape (1500, 64)",
+        f"x must be {TENSOR}, got float32 ndarray of shape (1500, 64)",
     ),
     "y of NumPy": (
         lambda x, y: (x, y.numpy()),
-        f"y must be {TENSOR}, got ndarray of shape (1500,)",
+        f"y must be {TENSOR}, got int64 ndarray of shape (1500,)",
     ),
     "no x": (lambda x, y: (None, y), f"x must be {TENSOR}, got None"),
     "a list": (lambda x, y: (x, y[:3].tolist()), f"y must be {TENSOR}, got [{{0}}, {{1}}, {{2}}]"),
     "no examples": (
         lambda x, y: (x[:0], y[:0]),
-        f"x must be {TENSOR}, got Tensor of shape (0, 64)",
+        f"x must be {TENSOR}, got torch.float32 Tensor of shape (0, 64)",
     ),
     "int32": (
         lambda x, y: (x, y.int()),
@@ -765,7 +765,7 @@ def test_sweep_names_an_axis_that_is_no_list_of_values(rejects, data, values):
 @pytest.mark.parametrize("shape", [(2, 2), (0,), (1, 2, 2)])
 def test_sweep_names_an_array_that_is_no_list_of_values(rejects, data, make, shape):
     values = make(shape)
-    message = f"{type(values).__name__} of shape {shape}"
+    message = f"{values.dtype} {type(values).__name__} of shape {shape}"
     message = f"grid['lr'] must be a list of values, and lr not fixed as well, got {message}"
     rejects(lambda: sweep({"lr": values}, data, width=8), message)
 

@@ -23,6 +23,7 @@ from time import monotonic
 
 import nbformat
 import torch
+from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
@@ -232,26 +233,28 @@ class Run(Execute):
 
     def run(self, nb, resources):
         """Runs the cells; how many were run to their end, and whether the kernel died."""
-        self.completed, died, self.begin = 0, False, monotonic()
+        self.completed, self.begin, died = 0, None, False
         released = SOURCE / resources["nbgrader"]["assignment"]
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             for path in released.glob("*.py"):
                 shutil.copy(path, folder)
             try:
                 super().preprocess(nb, {"metadata": {"path": folder}})
-            except DeadKernelError:
-                died = True
-            except Exception as problem:  # noqa: BLE001, what cannot be stopped, or is no kernel's
+            except (
+                Exception
+            ) as problem:  # what ends, cannot be stopped, or does not speak as kernels do
+                if self.begin is None:
+                    raise  # no kernel could be started, which is no student's fault
+                died = isinstance(problem, DeadKernelError)
                 self.log.warning("%s: %r", resources["nbgrader"]["student"], problem)
         return self.completed, died
 
     def preprocess_cell(self, cell, resources, index):
+        self.begin = self.begin or monotonic()
         if monotonic() - self.begin > 10 * self.timeout:
             raise CellTimeoutError("all cells together took too long")
         self.characters = 0
         cell, resources = super().preprocess_cell(cell, resources, index)
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if valid(output, "output")]
         self.completed = index + 1
         return cell, resources
 
@@ -261,13 +264,21 @@ class Run(Execute):
         if any(part.get("source") == "ask_exit" for part in payload):
             raise DeadKernelError("exit() was called: the kernel ends within a moment")
 
-    def output(self, outs, msg, display_id, cell_index):
-        """Takes an output of the kernel, but of a cell that prints without end only what comes first."""
-        if HANDED_IN not in msg["content"].get("data", {}):
+    def process_message(self, msg, cell, cell_index):
+        """Takes what the kernel sends: of a cell that prints without end only what comes first, and nothing that is malformed."""
+        if HANDED_IN in msg["content"].get("data", {}):
+            cell.outputs = [one for one in cell.outputs if HANDED_IN not in one.get("data", {})]
+        else:
             self.characters += len(str(msg["content"]))
-            if self.characters > LARGEST_OUTPUT:
+            if self.characters > LARGEST_OUTPUT and msg["msg_type"] in ("stream", "display_data"):
                 return None
-        return super().output(outs, msg, display_id, cell_index)
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            raise
+        except Exception as problem:  # noqa: BLE001, whatever a submission sends
+            self.log.debug("an output was left out: %r", problem)
+            return None
 
 
 # --- marking -------------------------------------------------------------------------------------------------------------------
