@@ -152,9 +152,11 @@ const live = (() => {
   function shade(context, shades, x, y, colors) {
     const rows = shades.values.length / shades.columns, image = new ImageData(shades.columns, rows)
     const tones = shades.colors ?? [colors.paper, colors.ink]
+    const ramp = Array.from({ length: 256 }, (_, k) => mix(tones, k / 255))
+    const tone = (value) => ramp[Math.round(255 * strength(shades, value))]
     shades.values.forEach((value, k) => {
-      const share = strength(shades, value), [row, column] = [Math.floor(k / shades.columns), k % shades.columns]
-      image.data.set([...mix(tones, share), 255], 4 * ((rows - 1 - row) * shades.columns + column))
+      const [row, column] = [Math.floor(k / shades.columns), k % shades.columns]
+      image.data.set([...tone(value), 255], 4 * ((rows - 1 - row) * shades.columns + column))
     })
     const small = new OffscreenCanvas(shades.columns, rows)
     small.getContext('2d').putImageData(image, 0, 0)
@@ -165,8 +167,8 @@ const live = (() => {
     context.textAlign = 'center'
     context.textBaseline = 'middle'
     shades.texts.forEach((texts, row) => texts.forEach((text, column) => {
-      const tone = mix(tones, strength(shades, shades.values[row * shades.columns + column]))
-      context.fillStyle = luminance(`rgb(${tone})`) < 0.18 ? 'white' : 'black'
+      const behind = tone(shades.values[row * shades.columns + column])
+      context.fillStyle = luminance(`rgb(${behind})`) < 0.18 ? 'white' : 'black'
       context.fillText(text, x.at(column), y.at(row))
     }))
   }

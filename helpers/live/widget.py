@@ -1,6 +1,7 @@
 """The live figure in a notebook: controls, and a picture that follows them. The page has live.js."""
 
 import html
+import threading
 from dataclasses import is_dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -70,6 +71,7 @@ class Live(anywidget.AnyWidget):
         self.choices, self.compute, self.pressed = choices or {}, compute, buttons or {}
         self.initial = {name: self.allowed(name, value) for name, value in settings.items()}
         self.settings, self.generation = self.initial, 0
+        self.lock = threading.RLock()  # JupyterLab's sliders work in another thread than cells
         super().__init__(still=f"still-{uuid4().hex[:12]}")
         self.controls = [self.control(name) for name in self.initial]
         self.buttons = [[name, meaning] for name, (meaning, _) in self.pressed.items()]
@@ -105,9 +107,10 @@ class Live(anywidget.AnyWidget):
     def answer(self, settings, generation):
         """Follows the page's controls, unless the message is older than the last `set`."""
         moved = {name: self.allowed(name, value) for name, value in settings.items()}
-        if generation >= self.generation:
-            self.settings, self.generation = {**self.settings, **moved}, generation
-            self.show()
+        with self.lock:
+            if generation >= self.generation:
+                self.settings, self.generation = {**self.settings, **moved}, generation
+                self.show()
 
     def press(self, name):
         """Does what the button of this name says."""
@@ -116,10 +119,10 @@ class Live(anywidget.AnyWidget):
 
     def show(self):
         """Computes the picture of the present settings, and sends it to the page."""
-        with np.errstate(all="ignore"):  # an overflow shows in the picture, not in a warning
+        with self.lock, np.errstate(all="ignore"):  # an overflow is shown, and no warning
             self.picture = self.compute(**self.settings)
-        settled = {"settings": self.settings, "generation": self.generation, "sentence": self.alt}
-        self.shown = {**settled, **encode(self.picture)}
+            settled = {"settings": self.settings, "generation": self.generation}
+            self.shown = {**settled, "sentence": self.alt, **encode(self.picture)}
 
     def allowed(self, name, value):
         """The value of a setting; raises a ValueError if it is not allowed."""
