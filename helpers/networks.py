@@ -1,9 +1,10 @@
-"""The layers, and one builder for every network of the series.
+"""The layers, and one builder for every fully connected network of the series.
 
 Leading dimensions are just more networks. A weight of shape (*stack, fan_in, fan_out) and a batch
 of shape (*stack, batch, features) go through the same `x @ weight + bias`, so that one call runs
-one network or a whole map of them. What a unit has once, of shape (*stack, width), meets every
-example as `mean[..., None, :]`, of shape (*stack, 1, width).
+one network or a whole map of them. torch.nn's layers cannot do that, and store a weight transposed.
+What a unit has once, of shape (*stack, width), meets every example as `mean[..., None, :]`, of
+shape (*stack, 1, width).
 """
 
 import math
@@ -90,7 +91,7 @@ def batch_norm(x, gamma, beta, mean=None, var=None, *, eps=1e-5):
     _check_arrays(x, **given)
     if mean is None:
         mean, var = batch_moments(x)
-    # gamma / std first: that is a step less on the large array than z_hat, then gamma * z_hat.
+    # gamma / std first: it is small, and the large array is then multiplied once, not twice.
     scale = gamma / (var + number("eps", eps, 0)) ** 0.5
     return (x - mean[..., None, :]) * scale[..., None, :] + beta[..., None, :]
 
@@ -219,8 +220,8 @@ class Residual(nn.Module):
     """x + scale * branch(x): the branch learns what to add to x, not what to replace it with.
 
     branch: a list of layers that return the shape of x, or the shape to which `shortcut`, a module,
-    brings x. scale: a number, or one for each network (shape `stack`). A zero in it would silence
-    its branch for ever, so that scale is learned. Raises ValueError on a bad argument, and on a
+    brings x. scale: a number, or one for each network (shape `stack`). With a 0 in it the scale is a
+    parameter, and learned: the branch is silent at first, but the scale has a gradient. Raises ValueError on a bad argument, and on a
     branch that returns another shape.
     He et al. 2015, "Deep Residual Learning", eq. 1 and 2. Bachlechner et al. 2020, "ReZero is All
     You Need", for the learned scale that starts at 0. Lessons 06 and 07.
@@ -234,7 +235,9 @@ class Residual(nn.Module):
         fine = shortcut is None or isinstance(shortcut, nn.Module)
         require(fine, "shortcut", "None or a torch.nn.Module", shortcut)
         self.branch, self.shortcut = nn.Sequential(*branch), shortcut
-        scale = per_network("scale", scale).to(torch.float32)[..., None, None]
+        scale = per_network("scale", scale).to(torch.float32)[
+            ..., None, None
+        ]  # beside batch, width
         if (scale == 0).any():
             self.scale = nn.Parameter(scale)
         else:
@@ -243,7 +246,7 @@ class Residual(nn.Module):
     def forward(self, x):
         stream = x if self.shortcut is None else self.shortcut(x)
         added = self.scale * self.branch(x)
-        if added.shape[-stream.dim() :] != stream.shape:  # torch might repeat one of them
+        if added.shape[-stream.dim() :] != stream.shape:  # torch might broadcast
             allowed = f"return the shape of what it is added to, {tuple(stream.shape)}"
             raise ValueError(f"branch must {allowed}, got {tuple(added.shape)}")
         return stream + added
@@ -254,7 +257,7 @@ class Residual(nn.Module):
         return f"scale={scale}{learned}"
 
 
-@torch.inference_mode(False)  # or its weights could not be trained
+@torch.inference_mode(False)  # under a caller's inference mode, weights could not be trained
 def build(
     depth: int,
     width: int,
@@ -276,8 +279,9 @@ def build(
 
     Without skips a hidden layer is Linear, norm, activation. With `skip` the first Linear brings x
     to `width`, and each of the other depth - 1 layers stands in a Residual. Order "pre":
-    x + norm-activation-Linear(x). Order "post": activation(x + Linear-norm(x)). The same seed gives
-    all of them the same Linears in the same order.
+    x + Linear(activation(norm(x))), and a last norm and activation behind the last block. Order
+    "post": activation(x + norm(Linear(x))). The same seed gives plain networks and both orders the
+    same Linears.
 
     depth: 1 to 2000. width: 1 to 4096. inputs, classes: 1 to a million, by default the digits'.
     activation: "relu", "tanh", "sigmoid" or "linear". norm: "none", "batch" or "layer".
@@ -298,12 +302,13 @@ def build(
     skip, order = choice("skip", skip, (False, True)), choice("order", order, ORDERS)
     gain = nn.init.calculate_gain(activation) if gain is None else gain
     gain = per_network("gain", gain, stack, low=0.0)
-    # One scale for each network, also where one number was given: it may be learned.
+    # One for each network, even if a number was given. Each Residual makes a copy, and may learn it.
     scale = per_network("branch_scale", branch_scale, stack).expand(stack)
+    # Each Linear draws on from where the last one stopped.
     generators = [torch.Generator().manual_seed(each) for each in seeds("seed", seed, stack)]
 
     def linear(fan_in):
-        bias = norm != "batch"  # batch norm would subtract it again, and beta does its work
+        bias = norm != "batch"  # the next batch norm would subtract it, and its beta does the work
         return Linear(fan_in, width, gain=gain, bias=bias, stack=stack, generator=generators)
 
     def norms():
@@ -357,7 +362,7 @@ def build_conv(
     Every convolution is followed by norm, "batch" or "none", and a ReLU. With `skip` each pair
     stands in a Residual: relu(shortcut(x) + conv-norm-relu-conv-norm(x)). Weights are He's. There
     is no stack here, and the layers are torch.nn's. Raises ValueError on a bad argument.
-    He et al. 2015, "Deep Residual Learning", section 4.2. Lessons 01 and 06.
+    He et al. 2015, "Deep Residual Learning", section 4.2. Lessons 01, 07 and 08.
     """
     depth, channels, image = _check_conv_sizes(depth, channels, image)
     norm, skip = choice("norm", norm, ("none", "batch")), choice("skip", skip, (False, True))
@@ -468,6 +473,7 @@ def _check_arrays(x, **others):
     for name, array in {"x": x, **others}.items():
         fine = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
         fine = fine or (isinstance(array, torch.Tensor) and array.is_floating_point())
-        fine = fine and array.ndim > (name == "x") and array.shape[-1] == x.shape[-1]
+        least = 2 if name == "x" else 1
+        fine = fine and array.ndim >= least and array.shape[-1] == x.shape[-1]
         shape = "(..., batch, width)" if name == "x" else f"(..., {x.shape[-1]})"
         require(fine, name, f"an array of numbers of shape {shape}", array)

@@ -30,9 +30,8 @@ SLOPE = {  # as a share of the steepest, from the output
     nn.Sigmoid: lambda a: 4 * a * (1 - a),
 }
 
-# glibc returns the top of its heap to the system whenever a layer's matrices are freed, and fetches
-# it again page by page for the next layer. Once a large block was freed it keeps more of it: a
-# quarter of a profile's time.
+# On Linux, freed memory goes back to the system, and is fetched again for the next layer. After one
+# large block was freed, malloc retains more of it. This saves a quarter of a profile's time.
 torch.empty(2**22, dtype=torch.float32, device="cpu")
 
 
@@ -103,7 +102,8 @@ class Profile:
 def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The pre-activation z and the output a of every hidden layer, as a list of pairs (z, a).
 
-    net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
+    A hidden layer ends with its activation function, here nn.ReLU, nn.Tanh, nn.Sigmoid or
+    nn.Identity. net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
     z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
     the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
     Lessons 01, 02, 03 and 05.
@@ -114,16 +114,19 @@ def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor,
 
     def run(layers, x):
         for layer in layers:
-            if isinstance(layer, Residual):
+            if isinstance(layer, Residual):  # what its forward does, with a look into the branch
                 stream = x if layer.shortcut is None else layer.shortcut(x)
                 x = stream + layer.scale * run(layer.branch, x)
             elif isinstance(layer, nn.Sequential):
                 x = run(layer, x)
             elif isinstance(layer, KINDS):
-                z, x = x, layer(x.clone())  # a clone, since an activation may work in place
+                z = x
+                x = layer(z.clone())  # a clone, since an activation may work in place
                 pairs.append((z, x))
             else:
-                require(not any(layer.children()), "net", "made of layers and Residuals", layer)
+                fine = not any(layer.children()) and not _is_other_activation(layer)
+                allowed = f"made of layers, Residuals and activations of {', '.join(ACTIVATIONS)}"
+                require(fine, "net", allowed, layer)
                 x = layer(x)
         return x
 
@@ -204,10 +207,19 @@ def _check_parts(parts, parameters):
     if not found:
         name = type(parts[""]).__name__
         raise ValueError(f"net must have at least one activation of {known}, got {name}")
-    for part in found:
-        if type(part).forward is not _kind(part).forward:
-            got = f"{type(part).__name__}, which computes something else"
-            raise ValueError(f"net must have activations of {known} only, got {got}")
+    for part in parts.values():
+        kind, got = _kind(part), type(part).__name__
+        if kind and type(part).forward is not kind.forward:
+            got += ", which computes something else"
+        elif not _is_other_activation(part):
+            continue
+        raise ValueError(f"net must have activations of {known} only, got {got}")
+
+
+def _is_other_activation(part):
+    """Whether a module is an activation of torch.nn that is none of ACTIVATIONS, such as GELU."""
+    allowed = *KINDS, nn.Softmax, nn.LogSoftmax, nn.MultiheadAttention  # these make scores
+    return type(part).__module__ == nn.ReLU.__module__ and not isinstance(part, allowed)
 
 
 def _check_batch(x, y, parameters, any_dtype):

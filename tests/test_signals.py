@@ -1307,3 +1307,11 @@ def test_a_convolutional_network_is_refused():
         ValueError, match=r"net must be fully connected, got an activation of shape \(8, 8, 8, 8\)"
     ):
         profile(build_conv(8, classes=3), normal(8, 64))
+
+
+@pytest.mark.parametrize("look", [profile, helpers.activations])
+def test_an_activation_of_another_kind_is_refused_and_not_left_out(look):
+    net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.LeakyReLU(0.1))
+    with pytest.raises(ValueError, match="activations of relu, tanh, sigmoid, linear.*LeakyReLU"):
+        look(net, torch.ones(4, 8))
+    assert look(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Softmax(-1)), torch.ones(4, 8))
