@@ -24,6 +24,7 @@ from helpers import (
     cross_entropy,
     digits,
     error,
+    experiments,
     fit,
     profile,
     recorded,
@@ -1198,19 +1199,180 @@ def test_06_with_skips_neighbours_agree():
 
 # --- 07 -----------------------------------------------------------------------------------------------------------------------
 
+DEEPER = "07_going_deeper"
+SMALL = ("skips, batch norm", "skips, 1/√blocks", "skips, scale learned from 0")
+
+
+def going_deeper():
+    """The recipes, alike, make and measure of lesson 07, as its cells define them."""
+    cells = json.loads((NOTEBOOKS / f"{DEEPER}.ipynb").read_text(encoding="utf-8"))["cells"]
+    sources = {cell["id"]: "".join(cell["source"]) for cell in cells}
+    data = digits(0)
+    space = {"np": np, "torch": torch, "nn": torch.nn, "x": data.x[:128], "y": data.y[:128]}
+    space |= {name: getattr(helpers, name) for name in ("Linear", "activations", "build")}
+    space["profile"] = profile
+    for cell in "recipes-list", "three-contrast", "three-make", "three-measure":
+        exec(sources[cell], space)  # noqa: S102, the text is our own
+    return space
+
+
+def test_07_with_skips_the_deeper_convolutional_network_has_the_smaller_loss_at_each_start():
+    """Claim C1."""
+    arrays, _ = recorded("degradation")
+    shallow, deep = arrays["loss"][:, 1, :, -1].T  # seed, skip, depth, epoch
+    assert (deep < shallow).all() and len(deep) == 5
+    assert arrays["train_error"][:, 1, :, -1].max() < 0.05
+    assert arrays["test_error"][:, 1, :, -1].max() < 0.05
+    assert np.round(numbers(stored(DEEPER, "deeper-04"), "train error")).tolist() == [4, 74, 0, 0]
+
+
+def test_07_skips_alone_are_worse_than_none_and_with_batch_norm_all_depths_train():
+    arrays, about = recorded("depths")
+    at = about["axes"]["depth"].index
+    error = 100 * arrays["train_error"][..., -1, :].mean(-1)  # norm, skip, depth
+    assert (error[0, 1] > error[0, 0]).all() and 25 < error[0, 1, at(14)] < 35
+    diverged = ~np.isfinite(arrays["loss"][0, 1, :, -1])
+    assert diverged[at(26) :].all() and not diverged[: at(20)].any()
+    assert error[1, 1].max() < 0.5 and 75 < error[1, 0, at(56)] < 85
+
+
+def test_07_the_lessons_recipes_are_the_records():
+    tools, (_, about) = going_deeper(), recorded("recipes")
+    assert list(tools["recipes"]) == about["axes"]["recipe"]
+    for name in tools["recipes"]:
+        net = tools["make"](name, 10, 0)
+        theirs = experiments.recipes([0], name, 10)
+        assert len([*net.parameters()]) == len([*theirs.parameters()])
+        for mine, stack in zip(net.parameters(), theirs.parameters()):
+            if name == "plain, tanh, orthogonal" and mine.dim() == 2:
+                rows = mine if mine.shape[0] <= mine.shape[1] else mine.T
+                torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)))
+            else:
+                torch.testing.assert_close(stack.reshape(-1, *mine.shape)[0], mine)
+
+
+def test_07_three_recipes_train_everywhere_and_the_others_stop():
+    reach = dict(re.findall(r"^(.+?)  +(.+)$", stored(DEEPER, "deeper-11"), re.MULTILINE))
+    assert {name for name in reach if reach[name] == "trains up to 1000 layers"} == set(SMALL)
+    assert reach.pop("plain, tanh, orthogonal") == "trains up to 100 layers"
+    short = {"not even 10 layers", "trains up to 10 layers"}
+    assert {reach[name] for name in reach if name not in SMALL} == short
+
+
+def kept(text):
+    """From each recipe to its signal, gradient, contrast and accuracy in lesson 07's table."""
+    rows = [re.split(r"  +", line.strip(" %")) for line in text.splitlines()[1:]]
+    return {name: [float(value) for value in values] for name, *values in rows}
+
+
+def test_07_each_recipe_that_stops_has_lost_one_of_the_three():
+    table = kept(stored(DEEPER, "three-table"))
+    signal, gradient, contrast, accuracy = (
+        {name: values[k] for name, values in table.items()} for k in range(4)
+    )
+    assert signal["plain, half of He's gain"] < 1e-4 > gradient["plain, half of He's gain"]
+    for name in "plain, 1.5 times He's gain", "skips alone":
+        assert signal[name] > 100 and gradient[name] > 100
+    assert 0.2 < signal["plain, He's gain"] < 1 and 0.2 < gradient["plain, He's gain"] < 1
+    for name in "plain, He's gain", "plain, batch norm":
+        assert contrast[name] < 0.04
+    assert signal["plain, batch norm"] == 1 and gradient["plain, batch norm"] > 20
+    for name in SMALL:
+        assert 0.5 < signal[name] < 3 and 0.5 < gradient[name] < 20 and contrast[name] > 0.15
+        assert accuracy[name] > 95
+    for name in "plain, tanh, gain 1", "plain, tanh, orthogonal":
+        assert signal[name] < 0.5 and contrast[name] > 0.15
+
+
+@pytest.mark.parametrize("seed", [3, *(pytest.param(k, marks=pytest.mark.slow) for k in (4, 5))])
+def test_07_small_branches_keep_the_contrast_and_the_others_lose_it(seed):
+    tools = going_deeper()
+
+    def contrast(name, depth):
+        same, other = tools["alike"](
+            activations(tools["make"](name, depth, seed), tools["x"])[-1][1]
+        )
+        return same - other
+
+    for name in "plain, He's gain", "plain, batch norm":
+        assert contrast(name, 20) < 0.05
+    for name in "plain, He's gain", "plain, batch norm", "skips alone":
+        assert abs(contrast(name, 100)) < 0.03
+    for name in (*SMALL, "plain, tanh, orthogonal"):
+        assert contrast(name, 100) > 0.05
+
+
+def test_07_the_contrast_is_lost_in_two_ways():
+    rows = re.findall(
+        r"same digit (-?[\d.]+), different digits (-?[\d.]+)", stored(DEEPER, "apart-table")
+    )
+    he, batch_norm, skips, scaled = [[float(number) for number in row] for row in rows]
+    assert min(he + skips) > 0.9 and max(map(abs, batch_norm)) < 0.2
+    assert scaled[0] > scaled[1] + 0.1
+
+
+def test_07_what_one_relu_layer_does_to_the_correlation_of_two_images():
+    generator = torch.Generator().manual_seed(0)
+    first, other = torch.randn(2, 4_000_000, generator=generator)
+    product = (first.relu() * other.relu()).mean()
+    assert product / first.relu().square().mean() == pytest.approx(1 / np.pi, abs=0.005)
+    second = 0.1 * first + 0.99**0.5 * other
+    shrunk = np.corrcoef(first.relu(), second.relu())[0, 1] / 0.1
+    assert shrunk == pytest.approx(0.73, abs=0.04)  # 0.73 at 0, 0.75 at 0.1
+
+
+def test_07_a_third_of_the_last_layers_variance_is_layer_1s():
+    seen = initial(depth=100, width=32, seeds=5, skip=True, branch_scale=99**-0.5)
+    assert 1.8 < typical(seen.stream_std[-1] / seen.stream_std[0]) ** 2 < 3.5
+    seen = initial(depth=100, width=32, seeds=5, skip=True, norm="batch")
+    assert 5 < typical(seen.stream_std[-1] / seen.stream_std[0]) < 10
+
+
+def test_07_the_probe_sees_what_random_tanh_layers_lose():
+    tools, shares = going_deeper(), {}
+    [probe] = lesson("01_deeper_made_it_worse", "probe", data=digits(0))
+    data = digits(0)
+    for name in "plain, tanh, gain 1", "plain, tanh, orthogonal":
+        nets = [tools["make"](name, 100, seed) for seed in range(3)]
+        last = [activations(net, data.x)[-1][1] for net in nets]
+        shares[name] = np.mean([probe(a, a, data.y) for a in last])
+    assert 15 < shares["plain, tanh, gain 1"] < 35 and shares["plain, tanh, orthogonal"] > 80
+
+
+def test_07_a_thousand_layers_learn_within_36_steps():
+    wrong = [float(share) for share in re.findall(r": (\d+) % wrong", stored(DEEPER, "deeper-15"))]
+    assert len(wrong) == 7 and wrong[0] > 80 and 25 < wrong[1] < 65 and wrong[-1] < 15
+    arrays, _ = recorded("thousand")
+    assert arrays["train_error"][..., -1].max() < 0.01
+
+
+def test_07_the_two_surfaces_belong_to_a_trained_and_an_untrained_network():
+    plain, skips = numbers(stored(DEEPER, "deeper-20"), "train error")
+    assert plain > 40 and skips < 20
+    net = build(30, 32, norm="batch")
+    assert 33_500 < sum(weight.numel() for weight in net.parameters()) < 34_500
+    assert round(1.41**19) == 684
+
 
 @pytest.mark.slow
-def test_07_with_10_layers_both_surfaces_are_a_single_bowl_and_the_one_with_skips_is_wider():
-    [_, surface] = lesson("07_going_deeper", "direction", "surface")
-    surface.__globals__["data"] = data = digits(0)
+def test_07_with_10_layers_both_surfaces_are_a_single_bowl():
+    [_, surface] = lesson(DEEPER, "direction", "surface", data=digits(0))
     surfaces = {}
     for name, skip in (("plain", False), ("skips", True)):
-        net = build(10, 32, inputs=64, classes=10, norm="batch", skip=skip, seed=0)
-        assert fit(net, data, lr=0.03, epochs=20, batch=64, progress=False).train_error[-1] < 0.01
+        net = build(10, 32, norm="batch", skip=skip, seed=0)
+        fit(net, digits(0), lr=0.03, epochs=4, batch=64, progress=False)
         surfaces[name] = surface(net)
-    assert all(one.argmin() == 112 and one.min() < 0.1 for one in surfaces.values())
+    assert all(one.argmin() == 40 for one in surfaces.values())
     assert [row[2] for row in SurfaceExplorer(surfaces).picture.table[1:]] == ["1", "1"]
-    assert np.median(surfaces["plain"]) > 3 and np.median(surfaces["skips"]) < 1.5
+
+
+@pytest.mark.slow
+def test_07_a_gain_that_keeps_the_size_does_not_make_200_layers_train():
+    seen = initial(depth=200, width=32, gain=1.46)
+    assert 0.1 < seen.pre_std[-1] / seen.pre_std[0] < 10
+    nets = build(200, 32, gain=1.46, seed=0, stack=(4,))
+    run = fit(nets, digits(0), lr=[0.1, 0.03, 0.01, 0.003], epochs=4, batch=64, progress=False)
+    assert (run.train_error[-1] > 0.6).all()
 
 
 @pytest.mark.slow
