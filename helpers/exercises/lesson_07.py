@@ -1,4 +1,7 @@
-"""Lesson 07: two hundred layers that train. Many answers are right, so each is tried out."""
+"""Lesson 07: how deep a gradient lets a network be, and two hundred layers that train.
+
+Many answers to the second are right, so each is tried out.
+"""
 
 from ..datasets import digits
 from ..networks import build
@@ -16,6 +19,14 @@ START = {
     "gain": 2**0.5,
     "lr": 0.1,
 }
+
+
+def deepest(factor, most):
+    """The largest number of layers at which the gradient at layer 1 is at most `most` times the last one."""
+    depth = 1
+    while factor**depth <= most:
+        depth += 1
+    return depth
 
 
 def two_hundred():
@@ -71,10 +82,23 @@ def with_changes(chosen):
 
 EXERCISES = [
     Exercise(
+        answer=deepest,
+        instances=lambda generator: [(1.2112, 1e3), (2**0.5, 1e6), (1.05, 30.0), (1.9, 2.5)],
+        praise="With batch norm, 37 layers make the gradient at layer 1 nearly a thousandfold.",
+        mistakes="""
+            from the last layer to layer 1 there is one step less than there are layers: one more layer fits
+                return depth → return depth - 1
+            one layer too many: with it, the gradient is over the limit. Round down
+                return depth → return depth + 1
+            the steps multiply: factor to a power, not factor times the steps
+                factor**depth → factor * depth
+        """,
+    ),
+    Exercise(
         answer=two_hundred,
         instances=lambda generator: [()],
         look=look,
         accept=lambda parts: None,  # `look` has tried it out
         praise="Two hundred layers, four epochs, over 90 % right on the training digits.",
-    )
+    ),
 ]
