@@ -86,7 +86,7 @@ def thousand(seed, recipe):
 
 
 def rates(seed, norm):
-    """Ten layers at 16 learning rates x 16 gains: the map of lesson 04, finer."""
+    """Ten layers at 16 learning rates x 16 gains: a finer map than lesson 04's."""
     return build(
         10, 32, inputs=64, classes=10, norm=norm, gain=FINE_GAINS, seed=seed, stack=(16, 16)
     )

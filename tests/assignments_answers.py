@@ -540,7 +540,7 @@ def recipe():
             {"survive", "train", "test"},
             """
 def recipe():
-    return {"skip": True, "norm": "group"}
+    return {"skip": True, "activation": "swish"}
 """,
         ),
         (

@@ -79,3 +79,10 @@ class Rooms(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config, log):
     return Rooms(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """The cells of the assignments are slow: lessons run with the quick tests, assignments with the others."""
+    for item in items:
+        if "notebooks/assignments/" in item.path.as_posix():
+            item.add_marker(pytest.mark.slow)

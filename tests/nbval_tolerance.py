@@ -7,6 +7,7 @@ A cell that is tagged nbval-check-output passes if its text is equal and its num
   another ("tolerance": 0.1), plus one unit of the last printed digit. So 9.99e-8 and 1.00e-7 agree.
 - Signs, NaN and infinity are exact.
 - Blanks beside a number do not count, since they pad it to a width.
+- Of a picture the alternative text is compared. Its pixels depend on the system's fonts.
 """
 
 import re
@@ -92,6 +93,9 @@ class Output(str):
     __hash__ = str.__hash__
 
 
+PICTURE = re.compile(r"data:image/png;base64,[\w+/=]*")
+
+
 def tolerance_of(cell):
     """The tolerance in a cell's metadata, else the usual one. Raises ValueError on what is no share from 0 to 1."""
     value = cell.metadata.get("tolerance", TOLERANCE)
@@ -112,7 +116,7 @@ def pytest_itemcollected(item):
 
     def with_tolerance(value):
         clean = sanitize(value)
-        return Output(clean, tolerance) if isinstance(clean, str) else clean
+        return Output(PICTURE.sub("", clean), tolerance) if isinstance(clean, str) else clean
 
     def with_reason(key, stored, computed):
         if isinstance(stored, Output):

@@ -1,4 +1,4 @@
-"""The commands that the README names, typed as they stand there, but on little."""
+"""The commands that the README and its two companions name, typed as they stand there, but on little."""
 
 import os
 import re
@@ -11,7 +11,10 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "\n".join(
+    (ROOT / path).read_text(encoding="utf-8")
+    for path in ("README.md", ".github/CONTRIBUTING.md", "notebooks/assignments/README.md")
+)
 
 
 def run(*words, **settings):
@@ -36,8 +39,8 @@ def can_mount():
 
 
 def test_every_command_of_the_readme_is_known_here():
-    known = "jupyter lab|jupyter nbconvert|nbstripout|pip install|pytest|voila|python -m helpers.experiments|"
-    known += "python tests/(moving_picture|benchmark|soak|hard_use|reading_copy).py"
+    known = "jupyter lab|jupyter nbconvert|nbstripout|pip install|pytest|voila|activate|python -m helpers.experiments|"
+    known += "python tests/(moving_picture|benchmark|soak|hard_use|reading_copy|grading_table).py"
     found = re.findall(r"\.venv/bin/([^&`\n]+)", README)
     assert len(found) > 8 and [one for one in found if not re.match(known, one)] == []
 

@@ -14,7 +14,10 @@ import reading_copy
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "\n".join(
+    (ROOT / path).read_text(encoding="utf-8")
+    for path in ("README.md", ".github/CONTRIBUTING.md", "notebooks/assignments/README.md")
+)
 
 
 @pytest.fixture(scope="module")

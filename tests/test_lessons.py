@@ -30,6 +30,7 @@ from helpers import (
     sweep,
 )
 from helpers.exercises import EXERCISES, Mistake
+from helpers.experiments import FINE_GAINS, FINE_RATES
 from helpers.live.playground import Run
 from helpers.networks import BatchNorm
 
@@ -48,6 +49,12 @@ def numbers(text, before):
     return [float(found) for found in re.findall(rf"{before}[: ]\s*([-+.\de]+)", text)]
 
 
+def seeds(count):
+    """The test for `count` seeds: the quick tests take the first of them, the slow tests the others."""
+    slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, count)]
+    return pytest.mark.parametrize("seed", [0, *slow])
+
+
 # --- 01 -----------------------------------------------------------------------------------------------------------------------
 
 WORSE = "01_deeper_made_it_worse"
@@ -57,7 +64,7 @@ def test_01_the_deep_network_is_worse_by_over_twenty_points_at_each_start():
     shallow, padded, deep = numbers(stored(WORSE, "worse-11"), "train error")
     assert padded == shallow
     others = numbers(stored(WORSE, "worse-starts"), "train error")
-    for few, many in ((shallow, deep), others[:2], others[2:]):
+    for few, many in ((shallow, deep), others):
         assert few < 3 and many > 20 and many - few > 20
 
 
@@ -130,7 +137,7 @@ def test_01_the_explorers_button_trains_a_network_with_the_norm_that_is_chosen()
         np.testing.assert_array_equal(now, 100 * history.train_error)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@seeds(3)
 def test_01_a_least_squares_probe_reads_more_and_falls_later(seed):
     data = digits(0)
     [probe] = lesson(WORSE, "probe", data=data)
@@ -374,7 +381,7 @@ def fifty(width=256, batch=32, *, norm="batch", gain=3.0, beta=0.0, seed=1):
     return activations(net, digits(0).x[:batch])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4)
 def test_03_without_norm_the_signal_explodes_and_with_it_every_layer_has_mean_0_and_std_1(seed):
     assert 3e15 < fifty(norm="none", seed=seed)[-1][0].std() < 5e16
     for z, a in fifty(seed=seed):
@@ -383,7 +390,7 @@ def test_03_without_norm_the_signal_explodes_and_with_it_every_layer_has_mean_0_
         assert a.std() == pytest.approx(0.58, abs=0.02)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4)
 def test_03_in_large_batches_the_last_layer_leaves_the_bell(seed):
     _, a = fifty(batch=256, seed=seed)[-1]
     assert a.mean() == pytest.approx(0.35, abs=0.02) and a.std() == pytest.approx(0.61, abs=0.02)
@@ -475,7 +482,7 @@ def test_04_the_lessons_map():
 
 
 @pytest.mark.slow
-def test_04_the_largest_learning_rate_that_trains_rises_sixteenfold_and_every_gain_will_do():
+def test_04_the_largest_learning_rate_that_trains_rises_sixteenfold_and_every_gain_trains():
     """Two seeds of the lesson's map: learning rate x gain, 64 networks a norm."""
     grid = {
         "norm": ["none", "batch"],
@@ -504,7 +511,7 @@ def test_04_with_hes_gain_the_rate_of_the_least_error_rises_less():
     assert (best[:, 1] > 0.02).all() and (best[:, 1] < 0.08).all()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4)
 def test_04_at_twice_the_length_the_gradient_is_half_as_large_and_perpendicular(seed):
     lengths, gradients, losses, x, y = [], [], [], *digits(0)[:2]
     for gain in (1, 2):
@@ -521,13 +528,28 @@ def test_04_at_twice_the_length_the_gradient_is_half_as_large_and_perpendicular(
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@seeds(3)
 def test_04_a_small_gain_repairs_itself_and_a_large_one_does_not(seed):
-    for gain, least, most in ((0.088, 50, 1000), (11.3, 1, 1.02)):
+    data, errors = digits(0), []
+    for gain, least, most in ((0.088, 20, 100), (11.3, 1, 1.02)):
         net = build(10, 32, norm="batch", gain=gain, seed=seed)
         before = net[0].weight.norm().item()
-        fit(net, digits(0), lr=0.256, epochs=1, batch=64, schedule="constant", progress=False)
+        trainer = Trainer(net, data, lr=0.256, batch=64, momentum=0)
+        for _ in range(23):
+            trainer.step()
         assert least * 0.999 < net[0].weight.norm().item() / before < most
+        errors.append(error(net, data.x, data.y).item())
+    assert errors[0] < 0.5 < errors[1], "the small gain learns, the large one hardly"
+
+
+def test_04_on_the_finer_map_twice_the_gain_wants_two_to_three_times_the_rate():
+    right = 1 - recorded("rates")[0]["train_error"][:, 1, -1].mean(0)  # learning rate x gain
+    rates, gains = FINE_RATES[:, 0], FINE_GAINS[0]
+    he = np.abs(gains - 2**0.5).argmin()
+    # Where 90 % are right, between two rates; the best rate is the tenth or a later one.
+    edges = [np.interp(0.9, right[:9, gain], np.log(rates[:9])) for gain in (he, -2)]
+    doublings = np.log2(gains[-2] / gains[he])
+    assert 2 < np.exp((edges[1] - edges[0]) / doublings) < 3
 
 
 def test_04_the_lessons_drift_errors_and_ranges():
@@ -674,13 +696,12 @@ def deep(seed=0, depth=50, width=256, **settings):
     return build(depth, width, inputs=64, classes=10, seed=seed, **settings)
 
 
-SEEDS = pytest.mark.parametrize("seed", range(3))
 POINTS = torch.linspace(-2, 2, 256)[:, None]
 
 
 def one_input_tools(points=POINTS):
     """The functions with which lesson 05 shatters gradients: one_input_net, slope, alike, switching and neighbours."""
-    names = "one_input_net", "slope", "alike", "switching", "neighbours"
+    names = "one_input_net", "slope", "alike", "switching", "average_length"
     return lesson("05_vanishing_gradients", *names, points=points)
 
 
@@ -692,7 +713,7 @@ def test_05_0_1_fifty_times_is_zero_in_float32():
     assert 0.1**50 > 0, "on paper, and in float64"
 
 
-@SEEDS
+@seeds(3)
 def test_05_the_lessons_gradients_are_those_of_profile(seed):
     settings = {"x": digits(0).x[:256], "y": digits(0).y[:256]}
     [measure] = lesson("05_vanishing_gradients", "gradient_sizes", **settings)
@@ -701,26 +722,26 @@ def test_05_the_lessons_gradients_are_those_of_profile(seed):
         np.testing.assert_allclose(measure(net), gradient_sizes(net), rtol=1e-3)
 
 
-@SEEDS
-def test_05_forward_all_three_are_quiet_and_backward_one_explodes(seed):
+@seeds(3)
+def test_05_forward_both_are_quiet_and_backward_one_explodes(seed):
     x = digits(0).x[:256]
-    settings = {
-        "none": {},
-        "batch": {"norm": "batch"},
-        "skips": {"norm": "batch", "skip": True},
-    }
+    settings = {"none": {}, "batch": {"norm": "batch"}}
     nets = {name: deep(seed, **found) for name, found in settings.items()}
     for name, net in nets.items():
         spread = np.array([z.std().item() for z, _ in activations(net, x)])
         assert spread.min() > 0.3 and spread.max() < 3, name
         if name != "none":
             np.testing.assert_allclose(spread, 1, atol=0.01)
-    plain, normed, skips = (gradient_sizes(net) for net in nets.values())
+    plain, normed = (gradient_sizes(net) for net in nets.values())
     assert plain.max() / plain.min() < 3, "level"
     assert 5_000 < normed[0] / normed[-1] < 20_000, "ten thousand"
     assert 1.19 < (normed[0] / normed[-1]) ** (1 / 49) < 1.23
-    assert 5 < skips[0] / skips[-1] < 20, "tenfold or so"
-    assert (np.diff(skips) < 0).all(), "it grows in each layer on its way back"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
+def test_05_the_gradient_of_lesson_01s_deep_networks_neither_explodes_nor_vanishes(seed):
+    sizes = gradient_sizes(build(56, 32, seed=seed))
+    assert 0.05 < sizes[0] / sizes[-1] < 10
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "linear"])
@@ -739,14 +760,14 @@ def test_05_the_factor_with_batch_norm_is_the_root_of_mean_squared_slope_over_va
         assert law == pytest.approx((np.pi / (np.pi - 1)) ** 0.5, rel=0.005)
 
 
-@SEEDS
+@seeds(3)
 def test_05_the_gain_does_not_matter_with_batch_norm(seed):
     found = [gradient_sizes(deep(seed, norm="batch", gain=gain)) for gain in (0.5, 2**0.5, 4.0)]
     ratios = [norms[0] / norms[-1] for norms in found]
     assert max(ratios) < 1.1 * min(ratios)
 
 
-@SEEDS
+@seeds(3)
 def test_05_batch_norm_prevents_vanishing_with_sigmoid_and_makes_relu_explode(seed):
     def ratio(activation, norm, gain):
         norms = gradient_sizes(deep(seed, activation=activation, norm=norm, gain=gain))
@@ -759,7 +780,7 @@ def test_05_batch_norm_prevents_vanishing_with_sigmoid_and_makes_relu_explode(se
     assert ratio("relu", "batch", 2**0.5) > 5000 and ratio("relu", "batch", 1.2) > 5000
 
 
-@SEEDS
+@seeds(3)
 @pytest.mark.parametrize("activation, gain", [("sigmoid", 1), ("tanh", 1), ("relu", 1.2)])
 def test_05_without_norm_the_factor_is_gain_times_root_mean_square_slope(seed, activation, gain):
     net, factors = deep(seed, activation=activation, gain=gain), []
@@ -772,7 +793,7 @@ def test_05_without_norm_the_factor_is_gain_times_root_mean_square_slope(seed, a
     assert measured < {"sigmoid": 0.25, "tanh": 1, "relu": 0.9}[activation]
 
 
-@SEEDS
+@seeds(3)
 def test_05_the_shift_and_the_stretch_are_small_parts_of_the_gradient(seed):
     """Two directions of as many as there are images in a batch; and the mean of the ReLU counts for nothing."""
     generator = torch.Generator().manual_seed(seed)
@@ -818,14 +839,14 @@ def test_05_the_gradient_climbs_faster_in_smaller_batches():
     assert climbs[256] < climbs[64] < climbs[8] < climbs[3]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@seeds(5)
 def test_05_layer_1_starts_with_ten_thousand_times_the_gradient_of_layer_56(seed):
     norms = gradient_sizes(deep(seed, 56, 32, norm="batch"))
     assert norms[0] / norms[-1] > 10_000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4)
 def test_05_the_first_step_throws_layer_1_away_and_then_it_hardly_moves(seed):
     """Claim C11: frozen, by too much gradient."""
     data = digits(0)
@@ -879,7 +900,7 @@ def test_05_even_steps_freeze_no_layer_and_56_layers_still_do_not_learn():
     assert errors[20].min() < 0.05 and (errors[56] > 0.5).all()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@seeds(3)
 def test_05_the_first_step_moves_a_convolutional_layer_1_by_about_twice_its_length(seed):
     data, net = digits(0), build_conv(56, classes=10, seed=seed)
     torch.nn.functional.cross_entropy(net(data.x[:256]), data.y[:256]).backward()
@@ -889,14 +910,11 @@ def test_05_the_first_step_moves_a_convolutional_layer_1_by_about_twice_its_leng
 
 @pytest.mark.slow
 def test_05_the_subtracted_mean_shatters_and_random_biases_do_not():
-    net, slope, alike, switching, neighbours = one_input_tools()
+    net, slope, alike, switching, average_length = one_input_tools()
     for seed in range(4):
         curves = {depth: slope(net(depth, "centred", seed=seed)) for depth in (1, 4, 24)}
-        same = {depth: np.mean(np.sign(v[:-1]) == np.sign(v[1:])) for depth, v in curves.items()}
-        assert same[1] > 0.99 and same[4] > 0.8 and 0.38 < same[24] < 0.62, "a coin toss"
-        cosine, average = zip(*(neighbours(net(d, "centred", seed=seed)) for d in (1, 4, 24)))
-        assert min(cosine[:2]) > 0.9 and abs(cosine[2]) < 0.3, "1 and 0, nearly"
-        assert 0.4 < average[1] < 0.65 and average[2] < 0.2, "a half, a fifth"
+        lengths = [average_length(net(depth, "centred", seed=seed)) for depth in (4, 24)]
+        assert 0.4 < lengths[0] < 0.65 and lengths[1] < 0.2, "a half, under a fifth"
         assert alike(curves[1]) > 0.95 and alike(curves[4]) > 0.85 and abs(alike(curves[24])) < 0.25
         shattered = net(50, "centred", seed=seed)
         assert switching(shattered) == 1 and abs(alike(slope(shattered))) < 0.4

@@ -80,6 +80,15 @@ def cell(source, stored, **metadata):
     return new_code_cell(source, execution_count=1, outputs=[output], metadata=metadata)
 
 
+def picture(alt):
+    """A cell that shows a picture of "a curve" and stores one with other pixels and this alternative text."""
+    shown = '<img alt="{}" src="data:image/png;base64,{}">'
+    output = new_output("display_data", {"text/html": shown.format(alt, "AAAA+/==")})
+    source = f"display({{'text/html': {shown.format('a curve', 'BBBB')!r}}}, raw=True)"
+    metadata = {"tags": ["nbval-check-output"]}
+    return new_code_cell(source, execution_count=1, outputs=[output], metadata=metadata)
+
+
 def test_pytest_compares_a_notebook_with_the_tolerance(tmp_path):
     cells = [
         cell("print('spread', 1.01e-7)", "spread 9.99e-08\n"),
@@ -87,6 +96,8 @@ def test_pytest_compares_a_notebook_with_the_tolerance(tmp_path):
         cell("print('spread', 1.2)", "spread 1.1\n", tolerance=0),
         cell("print('spread', 1.21, 'gain', 2.5)", "spread 1.20 gain 2.0\n"),
         cell("print('layers', 51)", "layers 50\n"),
+        picture("a curve"),
+        picture("another curve"),
     ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "numbers.ipynb")
     command = [sys.executable, "-m", "pytest", "-p", "nbval_tolerance", "--nbval-lax"]
@@ -96,7 +107,7 @@ def test_pytest_compares_a_notebook_with_the_tolerance(tmp_path):
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     said = done.stdout
-    assert "2 failed, 3 passed" in said, said
+    assert "3 failed, 4 passed" in said, said
     assert "the number 2.5 is stored as 2.0 (2% and one unit of the last digit)" in said
     assert "stored:\nspread 1.20 gain 2.0" in said and "computed:\nspread 1.21 gain 2.5" in said
     assert "the number 51 is stored as 50 (a whole number is exact)" in said

@@ -76,6 +76,7 @@ def test_every_link_of_a_lesson_leads_somewhere(name):
 def test_every_link_of_the_readmes_leads_somewhere():
     for path in (
         ROOT / "README.md",
+        ROOT / ".github" / "CONTRIBUTING.md",
         ROOT / "data" / "README.md",
         ROOT / "notebooks" / "assignments" / "README.md",
     ):
@@ -99,6 +100,13 @@ def test_each_lesson_ends_with_the_question_that_the_next_one_asks():
         title = re.match(r"# \d\d · (.+)", TEXTS[following])[1]
         assert title.endswith("?"), f"{following}: a lesson's title is its question"
     assert re.search(question, ending(names[-1]))
+
+
+def test_the_readme_takes_two_minutes():
+    """At most 120 lines; a hundred words are read in half a minute, tables and commands aside."""
+    assert len(README.splitlines()) <= 120
+    told = re.sub(r"```.*?```|^[|!].*?$", "", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(told.split("## If something")[0].split()) < 450
 
 
 def test_the_readme_tells_each_lesson_and_its_minutes():
@@ -206,7 +214,8 @@ def test_the_distribution_has_a_name_of_its_own():
 
 
 def test_what_helpers_hands_on_is_used():
-    used = README + "".join(
+    contributors = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    used = contributors + "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").rglob("*.ipynb")
     )
     names = [

@@ -15,7 +15,6 @@ import torch
 
 np.set_printoptions(precision=1, threshold=2, suppress=True)
 torch.set_printoptions(precision=1, threshold=2, sci_mode=True)
-torch.set_default_dtype(torch.float64)
 plt.style.use("dark_background")
 plt.rcParams.update({"figure.figsize": (2, 2), "font.size": 4, "axes.grid": True, "lines.linewidth": 9})
 plt.rcParams.update({"savefig.dpi": 20, "savefig.transparent": True, "axes.prop_cycle": plt.cycler(color="k")})

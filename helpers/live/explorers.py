@@ -74,12 +74,12 @@ def signal(x, y, networks, **settings):
     gradient."""
     seen, dtype = look(x, y, networks, **settings), settings["dtype"]
     std = seen.pre_std if y is None else seen.stream_std  # the measure: of z, or of the stream
-    title = "Size of the signal: the spread of z" if y is None else "Forward: spread of the signal"
+    title = "Size of the signal: std of z" if y is None else "Forward: size of the signal"
     rate, factor = growth(**settings)
     grown = factor ** np.arange(seen.depth, dtype=float)
     limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max
     rows, law = {"measured": std}, rate and (rate, std[0] * grown)
-    left = curves(title, "standard deviation", "spread", rows, law=law, limit=limit)
+    left = curves(title, "standard deviation", "size", rows, law=law, limit=limit)
     if y is None:
         right = histograms(seen)
     else:
@@ -141,7 +141,7 @@ def layer_table(seen, activation):
     kind = "dead" if activation in ("relu", "linear") else "saturated"
     columns = {"mean of z": seen.pre_mean, "std of z": seen.pre_std}
     if seen.gradient is not None:
-        columns = {"spread": seen.stream_std, "gradient": seen.gradient}
+        columns = {"size": seen.stream_std, "gradient": seen.gradient}
     rows = [["layer", *columns, kind, "NaN, inf"]]
     for k in sorted({0, (seen.depth - 1) // 2, seen.depth - 1}):
         stuck = "–" if seen.nonfinite[k] == 1 else f"{getattr(seen, kind)[k]:.0%}"

@@ -211,7 +211,7 @@ def test_tab_goes_through_the_controls_in_their_order(figure):
             )
         )
     sliders = ["depth, as a number", "gain", "gain, as a number", "width", "width, as a number"]
-    readers = ["Read values: Size of the signal: the spread of z"]
+    readers = ["Read values: Size of the signal: std of z"]
     assert visited == [*sliders, "activation", "dtype", "reset", "pin", *readers]
 
 

@@ -1,4 +1,4 @@
-"""Lesson 09 as an app, by the README's command, and a live figure in one."""
+"""Lesson 09 as an app, by the teachers' guide's command, and a live figure in one."""
 
 import re
 import socket
@@ -41,9 +41,10 @@ def voila(notebook):
 
 @pytest.fixture
 def app():
-    """The app of the README's command."""
+    """The app of the guide's command."""
     [command] = re.findall(
-        r"`\.venv/bin/voila (notebooks/\S+)`", (ROOT / "README.md").read_text(encoding="utf-8")
+        r"`\.venv/bin/voila (notebooks/\S+)`",
+        (ROOT / "notebooks" / "assignments" / "README.md").read_text(encoding="utf-8"),
     )
     with voila(command) as address:
         yield address
