@@ -170,7 +170,7 @@ def test_a_right_answer_that_was_spoilt_is_told_in_a_line(name, spoil):
         parts = EXERCISES[name].answer(*arguments)
         several = isinstance(parts, (tuple, list))
         changed = [
-            spoil(part) if isinstance(part, (torch.Tensor, float)) else part
+            spoil(part) if isinstance(part, (torch.Tensor, float, int)) else part
             for part in (parts if several else [parts])
         ]
         return changed if several else changed[0]

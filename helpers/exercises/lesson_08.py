@@ -64,9 +64,7 @@ EXERCISES = [
                 9 * before * after → 9 * (before + after)
             the same nine weights serve at every place: the convolution does not depend on side
                 9 * before * after → 9 * before * after * side**2
-            an image of side by side pixels has side**2 numbers, before the layer and behind it
-                side**2 * before * side**2 → side * before * side
-            the fully connected layer joins each old number with each new one, and side**2 pixels are on both sides
+            the fully connected layer joins each old number with each new one: side**2 pixels are on both sides
                 side**2 * before * side**2 → side**2 * before
             the two numbers have changed places: first the convolution
                 return convolution, fully_connected → return fully_connected, convolution
