@@ -79,7 +79,7 @@ def write(folder, notebooks=NOTEBOOKS):
         body, _ = exporter.from_notebook_node(
             notebook, {"metadata": {"name": path.stem}, "bar": bar(pages, k)}
         )
-        body = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', body)
+        body = re.sub(r'href="(\w+)\.ipynb(#[^"]*)?"', r'href="\1.html\2"', body)
         (folder / pages[k][0]).write_text(body, encoding="utf-8")
     shutil.copy(
         Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf",

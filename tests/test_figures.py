@@ -10,9 +10,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from helpers import Explorer, Lines, Pairs, Spread, build, picture, profile
+from helpers import Explorer, build, profile
 from helpers.live import panels, widget
-from helpers.live.figures import STYLES, Curves, Map, new_figure
+from helpers.live.figures import STYLES, Curves, Lines, Map, Pairs, Spread, new_figure, picture
 
 NAN, INF = float("nan"), float("inf")
 

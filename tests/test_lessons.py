@@ -1386,6 +1386,245 @@ def test_07_a_scale_learned_from_0_needs_a_smaller_learning_rate():
 # --- 08 -----------------------------------------------------------------------------------------------------------------------
 
 
+FITS = "08_how_it_fits_together"
+
+
+def table(name, cell, columns):
+    """The rows of the table with that many columns in a markdown cell, without its head."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    [source] = ["".join(found["source"]) for found in cells if found["id"] == cell]
+    rows = [line.split("|")[1:-1] for line in source.splitlines() if line[:1] == "|"]
+    rows = [[entry.strip() for entry in row] for row in rows]
+    return [row for row in rows if len(row) == columns and "---" not in row[0]][1:]
+
+
+def test_08_two_of_seven_absences_cost_over_ten_points():
+    text = stored(FITS, "fits-08")
+    nothing, hidden, below, batches, *others = numbers(text, "test error")
+    assert 1 < nothing < 5 and nothing + 2 < hidden < 12
+    assert below > 20 and batches > 50, "over a fifth, over half"
+    assert len(others) == 4 and max(others) < nothing + 5
+    assert numbers(text, "measured") == [2]
+
+
+def working(seed, dropout=0.1, **settings):
+    """Lesson 08's network that works, at another start."""
+    conv = build_conv(8, seed=seed, **({"skip": True} | settings))
+    return torch.nn.Sequential(conv[:-1], torch.nn.Dropout(dropout), conv[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_08_other_starts_agree(seed):
+    data, fixed = digits(0), {"lr": 0.1, "epochs": 3, "progress": False}
+
+    def test_error(net, batch=64):
+        torch.manual_seed(0)
+        return 100 * fit(net, data, batch=batch, **fixed).test_error[-1]
+
+    below, batches, dense = working(seed), working(seed), build(7, 64, norm="batch", skip=True)
+    below[0].requires_grad_(False)
+    nothing = test_error(working(seed))
+    assert nothing < 5 and test_error(below) > 20 and test_error(batches, batch=1500) > 50
+    last = helpers.Linear(64, 10, generator=torch.Generator().manual_seed(seed))
+    assert nothing + 2 < test_error(last) < 12
+    others = [working(seed, dropout=0.0), working(seed, norm="none"), working(seed, skip=False)]
+    assert all(test_error(net) < nothing + 5 for net in [*others, dense])
+    averages = copy.deepcopy(batches.eval())
+    for layer in averages.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.train()
+    wrong = [
+        (net(data.x_test).argmax(1) != data.y_test).float().mean() for net in (batches, averages)
+    ]
+    assert wrong[1] < wrong[0] - 0.05, "part of the cost is the running averages"
+
+
+@pytest.mark.slow
+def test_08_random_lower_layers_stay_bad_with_twenty_times_the_epochs():
+    net = working(0)
+    net[0].requires_grad_(False)
+    history = fit(net, digits(0), lr=0.1, epochs=60, batch=64, progress=False)
+    assert history.test_error[-1] > 0.15
+
+
+def test_08_each_failure_returns_without_its_repair():
+    text = stored(FITS, "fits-29")
+    assert len(text.splitlines()) == 8
+    for with_it, without in zip(numbers(text, "with"), numbers(text, "without")):
+        assert with_it < 15 and without > 3 * with_it and without > with_it + 10
+    for cell, worst in (("fits-12", 10), ("fits-15", 8)):
+        first, second, third = numbers(stored(FITS, cell), "test error")
+        assert first < worst and second > 25
+        assert (third > 25) if cell == "fits-12" else (third < worst)
+    learned, with_dropout = numbers(stored(FITS, "drop-24"), r"dropout 0\.[05]")
+    assert learned > 50 and with_dropout < 10
+    arrays, about = recorded("depths")
+    assert about["axes"] | {"depth": 56, "seed": 0} == {
+        "norm": ["none", "batch"],
+        "skip": [False, True],
+        "depth": 56,
+        "seed": 0,
+    }
+    plain, skips = 100 * arrays["test_error"][1, :, -1, -1].mean(-1)
+    assert f"with {skips:3.0f} %, without {plain:3.0f} %" in text
+
+
+def test_08_strides_forgive_four_pixels_and_not_one():
+    conv, dense = stored(FITS, "conv-29").splitlines()
+    conv, dense = ([int(found) for found in re.findall(r"(\d+) %", line)] for line in (conv, dense))
+    assert conv[0] < 6 and dense[0] < 6
+    assert 45 < conv[1] < 65 and 45 < dense[1] < 60
+    assert conv[4] < 20 and 83 < dense[4] < 95 and min(conv[1:4]) > 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_08_what_the_lesson_says_of_moves_holds_for_any_start(seed):
+    [place, moved] = lesson(FITS, "place", "moved_error", data=digits(0))
+    data = digits(0)
+    large = data._replace(x=place(data.x), x_test=place(data.x_test))
+    nets = {
+        "strides": build_conv(8, image=(1, 16, 16), skip=True, seed=seed),
+        "none": build_conv(8, channels=(16,), image=(1, 16, 16), skip=True, seed=seed),
+    }
+    errors = {}
+    for name, net in nets.items():
+        epochs = 3 if name == "strides" else 4
+        fit(net, large, lr=0.5, epochs=epochs, batch=64, progress=False)
+        errors[name] = [moved(net, by) for by in range(5)]
+    assert min(errors["strides"][1:4]) > 45 and errors["strides"][4] < 20
+    assert errors["none"][0] > errors["strides"][0] and errors["none"][1] < errors["none"][0] + 5
+
+
+@pytest.mark.slow
+def test_08_dropout_halves_the_error_of_wrong_labels_and_brings_nothing_with_100_digits():
+    data, seeds = digits(0), {"seed": [0, 1, 2], "stack": (3,)}
+    generator = torch.Generator().manual_seed(0)
+    random = torch.randint(10, (1500,), generator=generator)
+    labels = torch.where(torch.rand(1500, generator=generator) < 0.5, random, data.y)
+
+    def trained(data, share, **settings):
+        net = build(2, 256, **seeds)
+        parts = net[:2], torch.nn.Dropout(share), net[2:4], torch.nn.Dropout(share), net[4]
+        torch.manual_seed(0)
+        return fit(torch.nn.Sequential(*parts), data, lr=0.05, progress=False, **settings)
+
+    noisy = data._replace(y=labels)
+    without, with_it = (trained(noisy, share, batch=64, epochs=20).test_error for share in (0, 0.5))
+    assert (with_it[-1] < without[-1] / 2).all()
+    assert (without.min(0) < 2 / 3 * without[-1]).all() and (without.argmin(0) < 12).all()
+    few = data._replace(x=data.x[:100], y=data.y[:100])
+    without, with_it = (
+        trained(few, share, batch=20, epochs=60).test_error[-1] for share in (0, 0.5)
+    )
+    assert abs(without.mean() - with_it.mean()) < max(np.ptp(without), np.ptp(with_it))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_08_the_same_mirrored_matrix_explodes_where_different_ones_vanish(seed):
+    [mirrored] = lesson(FITS, "mirrored", generator=torch.Generator().manual_seed(seed))
+    W, gradient = mirrored(), torch.ones(64).double()
+    assert torch.equal(W, W.T) and W.square().sum() / 64 == pytest.approx(0.49, rel=0.1)
+    radius = torch.linalg.eigvalsh(W).abs().max()
+    assert radius == pytest.approx(torch.linalg.svdvals(W).max()) and 1.25 < radius < 1.5
+    different = same = gradient
+    for _ in range(50):
+        different, same = different @ mirrored(), same @ W
+    assert different.norm() / gradient.norm() < 1e-6 and same.norm() / gradient.norm() > 1e3
+
+
+def test_08_the_article_claim_by_claim():
+    """Each number in the table is one that the lesson it links to has printed, or that is computed here."""
+    rows = table(FITS, "fits-41", 5)
+    assert [row[0] for row in rows] == [str(k) for k in range(1, 18)]
+    verdicts = [row[2] for row in rows]
+    counts = [verdicts.count(one) for one in ("holds", "holds within limits", "does not hold")]
+    assert counts == [7, 7, 3]
+    text = {int(row[0]): row[3] for row in rows}
+    for number, row in enumerate(rows, 1):
+        [(lesson_number, file, cell)] = re.findall(
+            r"\[(\d\d)\]\((\w+)\.ipynb(?:#cell-id=([\w-]+))?\)", row[4]
+        )
+        assert file.startswith(lesson_number) and (cell or number in (12, 13, 14, 15))
+
+    starts = numbers(stored(WORSE, "worse-starts"), "train error")
+    assert (
+        max(starts[::2]) < 3
+        and min(starts[1::2]) > 20
+        and "over 20 %, against under 3 %" in text[1]
+    )
+    [moved] = numbers(stored("02_signal_drift", "drift-37"), "layer 10")
+    assert round(moved, 1) == 0.5 and "0.5 standard" in text[2]
+    factors = re.findall(r"measured ([\d.]+)", stored("02_signal_drift", "signal-02"))
+    assert (
+        f"times {factors[-1]} a layer" in text[3] and f"times {factors[0]} at gain 1.00" in text[3]
+    )
+    [size] = numbers(stored("02_signal_drift", "drift-20"), "by the same growth")
+    assert text[4].startswith(f"{size:.0f} in layer 20")
+    undone = stored("03_batch_norm", "norm-13")
+    assert "[3.0, 9.0, 11.0, 17.0]" in undone and "without eps: [nan" in undone
+    halves = stored("03_batch_norm", "norm-halves")
+    assert numbers(halves, "mean")[1:] == pytest.approx([0.40] * 3, abs=0.02)
+    assert numbers(halves, "std")[1:] == pytest.approx([0.58] * 3, abs=0.02)
+    assert "0.40 and 0.58" in text[6]
+    buys = stored(BUYS, "buys-10")
+    highest = re.findall(r"from [\d.]+ to ([\d.]+)", buys)
+    assert text[7].endswith(f"from {highest[0]} to {highest[1]}")
+    none, batch = numbers(buys, "Measured")
+    assert (
+        abs(batch - 33) <= 2 and text[8].startswith(f"{none:.0f} of 64") and "about 33" in text[8]
+    )
+    assert "97 % right fall to 25 to 45 %, in batches of two" in text[9]  # a test of lesson 03
+    assert "50 factors: 0.0e+00" in stored("05_vanishing_gradients", "back-05")
+    assert numbers(stored("05_vanishing_gradients", "step-29"), "last layer")[1] > 10_000
+    assert "10,000" in text[11]
+    shallow, deep = (build(depth, 32, skip=True) for depth in (20, 56))
+    with torch.no_grad():
+        for block in deep[20:56]:
+            block.branch[1].weight.zero_()
+        deep[-1].weight.copy_(shallow[-1].weight)
+        difference = (deep(digits(0).x) - shallow(digits(0).x)).abs().max()
+    assert text[12].endswith(f"by {difference:.1f}")
+    assert round(1.1**50) == 117 and "117" in text[13]
+    assert "0.85" in stored("05_vanishing_gradients", "back-08") and "0.85 a layer" in text[14]
+    assert round(1.85**30 / 1e8) == 1 and "100,000,000" in text[14]
+    assert recorded("thousand")[0]["train_error"][..., -1].max() < 0.01
+    arrays, about = recorded("recipes")
+    alone = arrays["train_error"][about["axes"]["recipe"].index("skips alone"), 0, -1].mean(-1)
+    assert alone.min() > 0.3 and "below 1 %" in text[15] and "30 %" in text[15]
+    assert "2 of 7" in text[16] and numbers(stored(FITS, "fits-08"), "measured") == [2]
+    left = re.findall(r": (\S+) is left", stored(FITS, "fits-33"))
+    assert text[17] == f"different matrices leave {left[0]}, the same matrix makes {left[1]}"
+
+
+def test_08_each_word_of_the_glossary_stands_in_the_lesson_that_brings_it():
+    rows = table(FITS, "fits-41", 3)
+    assert len(rows) > 30
+    lessons = [row[2] for row in rows]
+    assert lessons == sorted(lessons)
+    for signs, _, number in rows:
+        [path] = NOTEBOOKS.glob(f"{number}_*.ipynb")
+        text = "".join(
+            "".join(c["source"]) for c in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        )
+        text = text.split("## Glossary")[0].casefold()
+        for sign in signs.replace("`", "").split(", "):
+            sign = re.sub(r"\$\\?([^$]*)\$", r"\1", sign)  # a formula: what stands in its dollars
+            assert sign.casefold() in text, (number, sign)
+
+
+def test_08_the_map_joins_each_failure_to_the_repair_of_the_table():
+    """The letters of the last picture are those of the table below it."""
+    cells = json.loads((NOTEBOOKS / f"{FITS}.ipynb").read_text(encoding="utf-8"))["cells"]
+    source = {cell["id"]: "".join(cell["source"]) for cell in cells}
+    space = {}
+    exec(source["map-04"] + "\n" + source["fits-29"].splitlines()[0], space)  # noqa: S102, our own
+    for failure, _, repair, *_ in table(FITS, "map-35", 6):
+        [name] = [name for name in space["answers"] if name in repair]
+        assert space["answers"][name] == failure[0]
+
+
 def over_time(**settings):
     """The gradients that the explorer of lesson 08 shows: with a new matrix in each step, and with the same."""
     return [drawing.lines[0].y for drawing in RecurrentExplorer(**settings).panels]

@@ -66,7 +66,9 @@ def test_every_link_of_a_lesson_leads_somewhere(name):
     links = re.findall(r"\]\(([^)\s]+)\)", TEXTS[name])
     assert links or name == [*LESSONS][-1]
     for link in links:
-        assert link.startswith("https://") or (ROOT / "notebooks" / link).is_file(), link
+        file, _, cell = link.partition("#cell-id=")
+        assert link.startswith("https://") or (ROOT / "notebooks" / file).is_file(), link
+        assert not cell or cell in [found.id for found in LESSONS[file[:-6]].cells], link
     named = {int(number) for number in re.findall(r"[Ll]essons? (\d\d)", TEXTS[name])}
     assert named <= set(range(1, len(LESSONS) + 1))
 

@@ -1,9 +1,21 @@
-"""Lesson 08: dropout, which costs nothing in eval mode."""
+"""Lesson 08: the weights of a convolution, and dropout, which costs nothing in eval mode."""
 
 import torch
 
-from .asking import Mistake
+from .asking import Mistake, named
 from .judge import Exercise, same
+
+
+def count_weights(side, before, after):
+    """The weights of a convolution from `before` to `after` channels, and of a fully connected layer."""
+    convolution = 9 * before * after
+    fully_connected = side**2 * before * side**2 * after
+    return convolution, fully_connected
+
+
+def look_at_counts(function, side, before, after):
+    """Both numbers of weights, by name."""
+    return named(function(side, before, after), "the convolution's weights", "the other's weights")
 
 
 def dropout(x, p, noise, training):
@@ -36,6 +48,28 @@ def instances(generator):
 
 
 EXERCISES = [
+    Exercise(
+        answer=count_weights,
+        instances=lambda generator: [(8, 1, 16), (8, 16, 32), (16, 3, 8)],
+        look=look_at_counts,
+        praise="A convolution from 16 to 32 channels has 4,608 weights, whatever the size of the image.",
+        mistakes="""
+            the convolution's windows have 3 by 3 weights each: 9, not 3
+                9 * before → 3 * before
+            a window belongs to one new channel and one old one: multiply by both numbers of channels
+                9 * before * after → 9 * after
+            each new channel has a window of its own: multiply by after, too
+                9 * before * after → 9 * before
+            the windows multiply: before times after, not before plus after
+                9 * before * after → 9 * (before + after)
+            the same nine weights serve at every place: the convolution does not depend on side
+                9 * before * after → 9 * before * after * side**2
+            the fully connected layer joins each old number with each new one: side**2 pixels are on both sides
+                side**2 * before * side**2 → side**2 * before
+            the two numbers have changed places: first the convolution
+                return convolution, fully_connected → return fully_connected, convolution
+        """,
+    ),
     Exercise(
         answer=dropout,
         instances=instances,
@@ -70,5 +104,5 @@ EXERCISES = [
                 / (1 - p) →
                 return x → return x if training else x / (1 - p)
         """,
-    )
+    ),
 ]
