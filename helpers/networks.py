@@ -131,8 +131,8 @@ class Norm(nn.Module):
     """What the norms share: gamma and beta, (*stack, width), learned. Not to be used by itself.
 
     To add a norm, write a subclass with a method `normalize(x, gamma, beta)` and enter it in NORMS:
-    `build` and the explorers take it from there. Half precision is normalized in float32, as
-    torch.nn does it.
+    `build`, `profile` and the explorers take it from there. Half precision is normalized in
+    float32, as torch.nn does it.
     """
 
     def __init__(self, width, *, eps=1e-5, stack=()):
@@ -203,7 +203,7 @@ class LayerNorm(Norm):
     x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. There
     are no running averages: an example does not depend on its batch.
     Raises ValueError on an x of another shape or dtype.
-    Ba et al. 2016, "Layer Normalization". Lessons 03, 06 and 08.
+    Ba et al. 2016, "Layer Normalization". Lessons 03, 04 and 09.
     """
 
     def normalize(self, x, gamma, beta):
@@ -220,9 +220,9 @@ class Residual(nn.Module):
     """x + scale * branch(x): the branch learns what to add to x, not what to replace it with.
 
     branch: a list of layers that return the shape of x, or the shape to which `shortcut`, a module,
-    brings x. scale: a number, or one for each network (shape `stack`). With a 0 in it the scale is a
-    parameter, and learned: the branch is silent at first, but the scale has a gradient. Raises ValueError on a bad argument, and on a
-    branch that returns another shape.
+    brings x. scale: a number, or one for each network (shape `stack`). With a 0 in it the scale is
+    a parameter, and learned: the branch is silent at first, but the scale has a gradient. Raises
+    ValueError on a bad argument, and on a branch that returns another shape.
     He et al. 2015, "Deep Residual Learning", eq. 1 and 2. Bachlechner et al. 2020, "ReZero is All
     You Need", for the learned scale that starts at 0. Lessons 06 and 07.
     """
@@ -235,9 +235,7 @@ class Residual(nn.Module):
         fine = shortcut is None or isinstance(shortcut, nn.Module)
         require(fine, "shortcut", "None or a torch.nn.Module", shortcut)
         self.branch, self.shortcut = nn.Sequential(*branch), shortcut
-        scale = per_network("scale", scale).to(torch.float32)[
-            ..., None, None
-        ]  # beside batch, width
+        scale = per_network("scale", scale).to(torch.float32)[..., None, None]
         if (scale == 0).any():
             self.scale = nn.Parameter(scale)
         else:
@@ -302,7 +300,7 @@ def build(
     skip, order = choice("skip", skip, (False, True)), choice("order", order, ORDERS)
     gain = nn.init.calculate_gain(activation) if gain is None else gain
     gain = per_network("gain", gain, stack, low=0.0)
-    # One for each network, even if a number was given. Each Residual makes a copy, and may learn it.
+    # One for each network, even for a number. Each Residual makes a copy, and may learn it.
     scale = per_network("branch_scale", branch_scale, stack).expand(stack)
     # Each Linear draws on from where the last one stopped.
     generators = [torch.Generator().manual_seed(each) for each in seeds("seed", seed, stack)]

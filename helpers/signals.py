@@ -102,8 +102,8 @@ class Profile:
 def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The pre-activation z and the output a of every hidden layer, as a list of pairs (z, a).
 
-    A hidden layer ends with its activation function, here nn.ReLU, nn.Tanh, nn.Sigmoid or
-    nn.Identity. net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
+    A hidden layer ends with its activation function: nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
+    net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
     z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
     the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
     Lessons 01, 02, 03 and 05.
@@ -332,21 +332,20 @@ class _Watch:
             "gradient": [stream for _, _, stream, _ in self.seen],
             "weight_gradient": self.weights(),
         }
-        asked = [value for values in at.values() for value in values if value is not None]
-        asked = [value for value in asked if value.requires_grad]
+        values = [value for column in at.values() for value in column]
+        asked = [value for value in values if value is not None and value.requires_grad]
         found = {}
         if asked and loss.requires_grad:
-            gradients = torch.autograd.grad(loss, asked, allow_unused=True)
-            found = {id(value): gradient for value, gradient in zip(asked, gradients)}
+            found = dict(zip(asked, torch.autograd.grad(loss, asked, allow_unused=True)))
 
-        def norm(value):
-            if (gradient := found.get(id(value))) is None:
+        def size(value):
+            if (gradient := found.get(value)) is None:
                 return np.full(stack, np.nan)
             each = gradient.shape[: len(stack)] == stack  # or one weight for all networks
             gradient = gradient.double().flatten(len(stack) if each else 0)
             return np.broadcast_to(torch.linalg.vector_norm(gradient, dim=-1).numpy(), stack)
 
-        return {name: np.array([norm(value) for value in values]) for name, values in at.items()}
+        return {name: np.array([size(value) for value in column]) for name, column in at.items()}
 
     def weights(self):
         """For each activation the weight of the last layer before it, or None.
@@ -354,23 +353,23 @@ class _Watch:
         A walk from z back along autograd's graph. It ends where a layer with a weight has run, and
         where an earlier walk has been: a residual network's stream leads back to all layers before.
         """
-        passed, weights = set(), {}
+        passed, weights = {None}, {}
         for number, (*_, start) in enumerate(self.seen, 1):
-            found, waiting = [], [] if start in weights else [start]
+            if start in weights:  # a second activation of the same z
+                continue
+            found, waiting = [], [start]
             while waiting:
                 node = waiting.pop()
-                if node is None or node in passed:
-                    continue
-                passed.add(node)
-                if node in self.products:
+                if node in self.products and node not in passed:
                     found.append(self.products[node])
-                else:
+                elif node not in passed:
                     waiting += [source for source, _ in node.next_functions]
+                passed.add(node)
             if len(found) > 1:
                 shapes = " and ".join(str(tuple(weight.shape)) for weight in found)
                 got = f"weights of shape {shapes} for number {number}"
                 raise ValueError(f"net must feed each activation from one weight, got {got}")
-            weights.setdefault(start, found[0] if found else None)
+            weights[start] = found[0] if found else None
         return [weights[start] for *_, start in self.seen]
 
 
@@ -397,17 +396,15 @@ def _record(kind, steps, z, a, stream=None):
     a = a.float() if a.dtype in HALF else a
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
-    length = float(torch.linalg.vector_norm(a))
     record = {"min": AT[kind](low), "max": AT[kind](high)}
-    record["mean"], record["std"] = _moments(a, sums.sum(), length**2)
+    record["mean"], record["std"] = _moments(a, sums.sum())
     record["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
     flat = SLOPE[kind](a) < FLAT if kind in SLOPE else None
     record["saturated"] = 0.0 if flat is None else float(flat.double().mean())
     k = math.ceil(z.numel() / SAMPLE)
     if math.isfinite(low) and math.isfinite(high):
         sample, record["nonfinite"] = z[::k].numpy().ravel(), 0.0
-        length = float(torch.linalg.vector_norm(z))
-        record["pre_mean"], record["pre_std"] = _moments(z, z.sum(), length**2)
+        record["pre_mean"], record["pre_std"] = _moments(z, z.sum())
     else:
         finite = z[torch.isfinite(z)].double().numpy()
         sample, record["nonfinite"] = finite[::k], 1 - len(finite) / z.numel()
@@ -416,8 +413,7 @@ def _record(kind, steps, z, a, stream=None):
     record["stream_std"] = record["pre_std"]
     if stream is not None:
         stream = stream.to(z.dtype)
-        length = float(torch.linalg.vector_norm(stream))
-        record["stream_std"] = _moments(stream, stream.sum(), length**2)[1]
+        record["stream_std"] = _moments(stream, stream.sum())[1]
     if high - low <= max(1e-300, 1e-12 * max(-low, high)):  # all alike: as np.histogram does it
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
@@ -426,10 +422,10 @@ def _record(kind, steps, z, a, stream=None):
     return record
 
 
-def _moments(values, total, squares):
-    """Mean and standard deviation, from the sums of the values and of their squares."""
-    count = math.prod(values.shape)
-    mean, square = float(total) / count, float(squares) / count
+def _moments(values, total):
+    """Mean and standard deviation of values whose sum is `total`."""
+    count, length = values.numel(), float(torch.linalg.vector_norm(values))
+    mean, square = float(total) / count, length**2 / count
     variance = square - mean * mean
     if 1e-24 < square < 1e24 and variance > 0.01 * square:
         return mean, variance**0.5
@@ -444,7 +440,7 @@ def _histogram(z, low, high, bins):
     if len(z) == 0:
         return np.zeros(bins, int)
     scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
-    if not abs(low * scale) < min(1000, 20 * bins) or not scale < 1e30:  # too fine for float32
+    if abs(low * scale) >= min(1000, 20 * bins) or scale >= 1e30:  # too fine for float32
         return np.histogram(z.astype(np.float64), bins, (low, high))[0]
     places = z * z.dtype.type(scale) - z.dtype.type(low * scale)
     return np.bincount(places.astype(np.uint8), minlength=bins)

@@ -51,7 +51,7 @@ class Trainer:
     data: a Split. An epoch goes once through its training part, in an order drawn from `seed`, and
     leaves out what is too little for a last step. lr, batch: as in `fit`; both can be changed
     between two steps. The network is put in train mode. Raises ValueError on a bad argument.
-    Lessons 01, 02, 04 and 09.
+    Lessons 02, 04, 05, 07 and 09.
     """
 
     @torch.inference_mode(False)
@@ -285,7 +285,7 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     mesh = dict(zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij")))
     rows = itertools.product(*map(grid.get, looped))
     parts = [fixed | mesh | dict(zip(looped, values)) for values in rows]
-    _check_parts(parts, looped, stack, data)
+    _check_parts(parts[0], {name: grid[name] for name in looped}, stack, data)
     columns = _train_all(parts, stack, data, executor, progress)
     shape = [len(grid[name]) for name in [*looped, *stacked]]
     axes = [[*looped, *stacked].index(name) for name in grid]
@@ -299,8 +299,7 @@ def _settings(grid, fixed, data):
         choice("grid and fixed arguments", name, tuple(sorted(BUILD | FIT)))
     plains = {}
     for name, values in grid.items():
-        many = isinstance(plain(values), (list, tuple, range, np.ndarray, torch.Tensor))
-        plains[name] = [plain(value) for value in values] if many else []
+        plains[name] = [plain(value) for value in values] if _several(plain(values)) else []
         fine = plains[name] and not any(map(_several, plains[name])) and name not in fixed
         allowed = f"a list of values, and {name} not fixed as well"
         require(fine, f"grid[{name!r}]", allowed, values)
@@ -314,12 +313,11 @@ def _several(value):
     return isinstance(value, (list, tuple, range)) or hasattr(value, "shape")
 
 
-def _check_parts(parts, looped, stack, data):
-    """Builds enough of the networks to meet each value of each axis, and trains none."""
-    for part in parts:
-        if sum(part[name] is not parts[0][name] for name in looped) <= 1:
-            net, run = _prepared(part, stack)
-            _start(net, data, **run)
+def _check_parts(first, axes, stack, data):
+    """Builds the first network, and it with each other value of each axis, and trains none."""
+    for change in [{}, *({name: value} for name in axes for value in axes[name][1:])]:
+        net, run = _prepared(first | change, stack)
+        _start(net, data, **run)
 
 
 def _prepared(part, stack):
@@ -341,12 +339,12 @@ def _train_all(parts, stack, data, executor, progress):
         with _bar(len(parts), "stack", progress) as bar, closing(results):
             for k, result in results:
                 failed[k] = result is None
-                columns[:, k] = np.nan if result is None else result
+                if result is not None:
+                    columns[:, k] = result
                 bar.update()
     except KeyboardInterrupt:
         pass
-    *columns, diverged = columns
-    return *columns, diverged == 1, failed
+    return *columns[:3], columns[3] == 1, failed
 
 
 def _train(part, stack, arrays, threads, progress):

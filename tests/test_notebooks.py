@@ -12,7 +12,16 @@ import nbformat
 import pytest
 import torch
 
-REWRITTEN = ("01", "02", "03", "04", "05", "06", "07", "08")  # the lessons that keep the limits of `excesses`
+REWRITTEN = (
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+)  # the lessons that keep the limits of `excesses`
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONGEST = 40  # lines of a code cell as ruff formats it; 15 where a lesson is rewritten

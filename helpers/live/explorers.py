@@ -12,7 +12,7 @@ from contourpy import contour_generator
 
 from ..arguments import choice, integer, number
 from ..datasets import digits, recorded
-from ..networks import BatchNorm, LayerNorm, Linear, batch_norm, build
+from ..networks import BatchNorm, Linear, Norm, batch_norm, build
 from ..signals import DTYPES, profile
 from ..training import fit
 from .panels import Axis, Line, Panel, Picture, Shades, curves, layer_axis
@@ -63,7 +63,7 @@ def look(x, y, networks, *, dtype, batch=EXAMPLES, gamma=1.0, beta=0.0, **networ
     """The Profile of the network of these settings, with its gradient if y is not None."""
     net = networks.build(**network)
     for layer in net.modules():
-        if isinstance(layer, (BatchNorm, LayerNorm)):
+        if isinstance(layer, Norm):
             layer.gamma.data.fill_(gamma)
             layer.beta.data.fill_(beta)
     return profile(net, x[:batch], None if y is None else y[:batch], dtype=dtype)
