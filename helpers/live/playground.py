@@ -217,8 +217,7 @@ def errors(runs):
         at, train, test = run.errors.T
         lines.append(Line(at, 100 * train, "train" if alone else name, k))
         lines.append(Line(at, 100 * test, "test" if alone else "", k, "points"))
-    title = "Error" if alone else "Error (hollow: test)"
-    return Panel(title, steps(runs), Axis("error, %", 0, 102), lines)
+    return Panel("Error (hollow: test)", steps(runs), Axis("error, %", 0, 102), lines)
 
 
 def digit_table(shares):

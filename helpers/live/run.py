@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,12 +20,12 @@ from ..training import Trainer, error, predict
 DATA = {"digits": digits, "spirals": spirals}
 DEFAULTS = {
     "depth": 20, "width": 32, "gain": 1.41, "activation": "relu", "norm": "none", "skip": False,
-    "branch_scale": 1.0, "lr": 0.01, "batch": 64, "data": "digits",
+    "branch_scale": 1.0, "data": "digits", "lr": 0.01, "batch": 64,
 }  # fmt: skip
 WHILE_TRAINING = ("lr", "batch")  # may change in training; any other setting makes another network
 POINTS = 600  # of the loss, at most; from then on each is the mean of twice as many steps
 EVERY = 20  # steps from one measurement of the errors to the next, for each step of a point
-IMAGES = 64  # of a mini-batch, at most, whose similarity is measured
+IMAGES = 32  # of a mini-batch, at most, whose similarity is measured
 SIDE, CELLS = 2.3, 41  # half the side of the plane of the spirals that is shown, and its cells
 KEPT = 3  # kept runs, at most
 PERIOD = 0.036  # seconds from picture to picture, at least
@@ -130,19 +130,22 @@ class Run:
 
     def watched(self):
         """Takes a step, notes what it met in each layer, and returns its loss."""
-        before = norms(self.weights)
-        with watching(self.net) as layers:
-            loss = self.trainer.step().item()
+        before, seen, trainer = norms(self.weights), [], self.trainer
+        trainer.net = partial(forward, self.net, seen)
+        try:
+            loss = trainer.step().item()
+        finally:
+            trainer.net = self.net
         # The optimizer's own rate is 1, and lr a factor of the loss: what it adds is the momentum.
-        states = [self.trainer.optimizer.state[weight] for weight in self.weights]
-        moved = norms(state["momentum_buffer"] for state in states)
-        alike = similarity(torch.stack([layer["output"] for layer in layers]))
+        states = [trainer.optimizer.state[weight] for weight in self.weights]
+        moved = norms([state["momentum_buffer"] for state in states])
+        signals, outputs = zip(*seen)
+        spreads = [signal.detach().double().std(correction=0) for signal in signals]
         with np.errstate(all="ignore"):
             self.layers = {
-                "spread": np.array([layer["spread"] for layer in layers]),
-                "gradient": np.array([layer["gradient"] for layer in layers])
-                / float(self.trainer.lr),
-                "similarity": alike,
+                "spread": torch.stack(spreads).numpy(),
+                "gradient": norms([signal.grad for signal in signals]) / trainer.lr.item(),
+                "similarity": similarity(torch.stack([output[:IMAGES] for output in outputs])),
                 "update": np.divide(moved, before, out=np.zeros(len(moved)), where=moved != 0),
             }
         return loss
@@ -186,49 +189,26 @@ class Run:
         return Snapshot(self.step, *history, self.answers, self.line, **self.layers)
 
 
-@contextmanager
-def watching(net):
-    """Notes, while a network of `build` takes a step, what the step meets in each hidden layer.
-
-    A list of dicts: the spread where the layer begins; the norm of the gradient there, once the
-    step is on its way back; the output for IMAGES images.
-    """
-    layers, stream = [], None
-
-    def block_begins(block, inputs):
-        nonlocal stream
-        stream = inputs[0]
-
-    def block_ends(block, inputs, output):
-        nonlocal stream
-        stream = output
-
-    def activation_ran(activation, inputs, output):
-        signal = inputs[0] if stream is None else stream
-        spread = signal.detach().double().std(correction=0).item()
-        layer = {"spread": spread, "output": output.detach()[:IMAGES]}
-        signal.register_hook(lambda gradient: layer.update(gradient=norms([gradient])[0]))
-        layers.append(layer)
-
-    hooks = []
-    for part in net.modules():
-        if isinstance(part, Residual):
-            hooks.append(part.register_forward_pre_hook(block_begins))
-            hooks.append(part.register_forward_hook(block_ends))
-        elif isinstance(part, tuple(ACTIVATIONS.values())):
-            hooks.append(part.register_forward_hook(activation_ran))
-    try:
-        yield layers
-    finally:
-        for hook in hooks:
-            hook.remove()
+def forward(layers, seen, x, stream=None):
+    """What a network of `build` returns for x. Adds to `seen`, for each activation, the signal that
+    its layer begins with, whose gradient will be kept, and its output."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            x = stream = x + layer.scale * forward(layer.branch, seen, x, x)
+        elif isinstance(layer, tuple(ACTIVATIONS.values())):
+            signal = x if stream is None else stream
+            signal.retain_grad()
+            x = layer(x)
+            seen.append((signal, x.detach()))
+        else:
+            x = layer(x)
+    return x
 
 
 def norms(tensors):
     """The norm of each tensor, in float64, where the squares do not overflow."""
-    return np.array(
-        [torch.linalg.vector_norm(one.detach(), dtype=torch.double).item() for one in tensors]
-    )
+    tensors = [tensor.detach() for tensor in tensors]
+    return torch.stack(torch._foreach_norm(tensors, 2, torch.double)).numpy()
 
 
 def plane():

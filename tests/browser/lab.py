@@ -125,6 +125,19 @@ def run_all(page, patience=240):
     last.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=patience * SECOND)
 
 
+def run_cell(page, cell):
+    """Runs one cell by keyboard, waits until it has another number, and returns what it says."""
+    before = cell.locator(".jp-InputPrompt").inner_text()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function(
+        "([cell, before]) => (now => now !== before && /\\d/.test(now))(cell.querySelector('.jp-InputPrompt').innerText)",
+        arg=[cell.element_handle(), before],
+        timeout=90 * SECOND,
+    )
+    return cell.locator(".jp-OutputArea").inner_text()
+
+
 def save(page, path):
     """Saves the notebook with Ctrl+S and hands back what then lies in `path`, with the outputs just computed."""
     before = Path(path).stat().st_mtime_ns
