@@ -44,6 +44,8 @@ class Playground(Live):
     is there. Raises ValueError on a setting that is not allowed. Lesson 09.
     """
 
+    worker = None  # also where a setting is not allowed: `close` is called there, too
+
     def __init__(self, *, seed=0, **settings):
         for name in settings:
             choice("setting", name, tuple(DEFAULTS))
@@ -141,7 +143,8 @@ class Playground(Live):
 
     def close(self):
         """Ends training and takes the playground off the page."""
-        self.worker.close()
+        if self.worker:
+            self.worker.close()
         super().close()
 
     # --- the page -------------------------------------------------------------------------------
