@@ -23,14 +23,16 @@ SLIDERS = ("depth", "width", "gain", "branch_scale", "lr", "batch")
 MENUS = ("activation", "norm", "skip", "data")
 
 
+def write(course, name):
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=PYTHON)
+    nbformat.write(notebook, course[0] / "notebooks" / name)
+    return name
+
+
 @pytest.fixture(scope="module")
 def page(browser, course):
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata=PYTHON),
-        course[0] / "notebooks" / "played.ipynb",
-    )
-    with opened(browser, course, "played.ipynb") as page:
+    with opened(browser, course, write(course, "played.ipynb")) as page:
         yield page
 
 
@@ -152,18 +154,6 @@ def test_the_learning_rate_changes_in_training_and_the_depth_begins_anew(page):
     expect(knob(one, "depth")).to_have_attribute("aria-valuetext", "1")
 
 
-def test_a_page_that_is_loaded_again_finds_its_network_in_training(page):
-    one, _ = explorers(page)
-    button(one, "saved by He").click()
-    button(one, "start").click()
-    wait_for(one, "step > 20")
-    page.reload()
-    page.locator(".live canvas").first.wait_for()
-    one = explorers(page)[0]
-    button(one, "pause").wait_for()
-    wait_for(one, "step > start + 20")
-
-
 @pytest.mark.parametrize("theme", ["Dark", "Light"])
 def test_all_of_it_fits_into_one_window(page, theme):
     lab.set_theme(page, theme)
@@ -237,3 +227,17 @@ def test_knobs_turned_at_random_break_nothing(page):
     wait_for(one, "step >= 0 && text.includes('training examples')")
     pause(one)
     assert end_of_threads(page)
+
+
+def test_a_page_that_is_loaded_again_finds_its_network_in_training(browser, course):
+    with opened(browser, course, write(course, "reloaded.ipynb")) as page:
+        lab.save(page, course[0] / "notebooks" / "reloaded.ipynb")
+        one, _ = explorers(page)
+        button(one, "start").click()
+        wait_for(one, "step > 20")
+        page.reload()
+        page.locator(".live canvas").first.wait_for()
+        one = explorers(page)[0]
+        button(one, "pause").wait_for()
+        wait_for(one, "step > start + 20")
+        pause(one)
