@@ -6,12 +6,12 @@ Prints a Markdown table. A missed target is reported and fails nothing. All is c
 import argparse
 import json
 import os
-import re
 import statistics
 import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from unittest import mock
@@ -342,7 +342,7 @@ def training_rates(depth, blocks, seconds=4):
     told = "e => [+e.dataset.drawn, +/now\\s+(\\d+)/.exec(e.querySelector('figcaption').innerText)[1], performance.now()]"
     with page_of(call, "print(benchmark.alone(playground))") as page:
         figure, cell = page.locator(".live"), page.locator(".jp-CodeCell").last
-        press = lambda name: figure.get_by_role("button", name=name, exact=True).click()  # noqa: E731
+        press = partial(click, figure)
         for _ in range(blocks):
             press("reset"), press("start"), page.wait_for_timeout(500)
             first = figure.evaluate(told)
@@ -353,6 +353,10 @@ def training_rates(depth, blocks, seconds=4):
             pictures.append(1000 * shown / took)
             pairs.append((bare, took / 1000 / steps))
     return statistics.median(pictures), pairs
+
+
+def click(figure, name):
+    figure.get_by_role("button", name=name, exact=True).click()
 
 
 def alone(playground):

@@ -148,7 +148,9 @@ def curves(
     """
     numbers = [first + np.arange(len(row)) for row in rows.values()]
     layers = max(numbers, key=len)
-    lines = [Line(at, row, name, k) for k, (at, (name, row)) in enumerate(zip(numbers, rows.items()))]
+    lines = [
+        Line(at, row, name, k) for k, (at, (name, row)) in enumerate(zip(numbers, rows.items()))
+    ]
     lines += [Line(layers, law[1], law[0], kind="law")] if law else []
     places, values = np.concatenate(numbers), np.concatenate([*rows.values()])
     finite = np.isfinite(values)

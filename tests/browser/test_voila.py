@@ -57,8 +57,7 @@ def test_the_playground_is_an_app(browser, app):
     explorer = page.locator(".live").first
     explorer.locator("canvas").first.wait_for(timeout=60 * lab.SECOND)
     assert (
-        page.locator(".live").count() == 2
-        and page.get_by_text("from helpers import").count() == 0
+        page.locator(".live").count() == 2 and page.get_by_text("from helpers import").count() == 0
     )
     button(explorer, "start").click()
     wait_for(explorer, "step > start + 20")
