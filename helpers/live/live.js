@@ -546,7 +546,7 @@ const live = (() => {
       table.replaceChildren(...picture.table.map((cells, row) => element('tr', {}, ...cells.map((text, column) =>
         element(text && (row === 0 || column === 0) ? 'th' : 'td', {}, text)))))
       said.textContent = picture.sentence
-      root.classList.toggle('live-film', picture.columns !== null)
+      root.classList.toggle('live-film', picture.columns != null)
       const lines = JSON.stringify(picture.code)
       if (code.dataset.lines !== lines) {  // else left alone, so that it can be marked and copied
         code.dataset.lines = lines
@@ -623,7 +623,7 @@ const live = (() => {
       if (!model.get('shown').panels) return
       shown.show(model.get('shown'))
       // The pictures of a film are answered, so that no more of them come than are drawn; not each, which would take the kernel's time.
-      if (model.get('shown').number !== null) answer ??= setTimeout(() => { answer = null; model.send({ drawn: model.get('shown').number }) }, 150)
+      if (model.get('shown').number != null) answer ??= setTimeout(() => { answer = null; model.send({ drawn: model.get('shown').number }) }, 150)
     }
     const rename = () => shown.rename(model.get('buttons'))
     el.append(element('style', {}, `.${model.get('still')}, .jp-OutputArea-child:has(.${model.get('still')}) { display: none }`))
