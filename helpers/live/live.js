@@ -95,6 +95,7 @@ const live = (() => {
 
   // Each colour has dashes and a marker of its own, so that no difference is told by colour alone. As in panels.py.
   const DASHES = [[], [6, 3], [7, 3, 1.5, 3], [1.5, 2.5], [7, 2, 1.5, 2, 1.5, 2]]
+  const LIGHT = ['#0072B2', '#D55E00', '#007A59', '#A34A82', '#000000']  // as in live.css
   const MARKERS = ['circle', 'square', 'triangle', 'wedge', 'diamond']
   const KINDS = {
     line: { width: 1.8, size: 2.2, dashed: true },
@@ -223,7 +224,8 @@ const live = (() => {
       for (const tick of y.ticks) stroke(context, left, tick.at, right, tick.at)
     }
     for (const line of pins) trace(context, line, x, y, colors, true)
-    for (const line of panel.lines) trace(context, line, x, y, colors)
+    const inks = panel.shades?.colors ? { ...colors, lines: LIGHT } : colors  // such shades are the same in the dark
+    for (const line of panel.lines) trace(context, line, x, y, inks)
     if (panel.limit) {
       const [name, value, side] = panel.limit
       context.strokeStyle = context.fillStyle = colors.limit

@@ -295,14 +295,15 @@ def row(name, run):
 
 def words(now):
     """What is happening, in a few sentences."""
-    if lost := [*now.steps[~np.isfinite(now.loss)]]:
-        return f"It diverged: at step {lost[0]} the loss was no longer a finite number."
     said = [*signal_in_words(now.spread), *gradient_in_words(now.gradient)]
+    layer, most = now.update.argmax() + 1, now.update.max()
     if now.step and now.update[0] < 1e-5:
         said.append(f"Layer 1 moves by {now.update[0]:.0e} of its size a step: it does not learn.")
-    elif now.step and now.update.max() > 0.3:
-        layer, most = now.update.argmax() + 1, now.update.max()
-        said.append(f"A step moves layer {layer} by {most:.0%} of its size.")
+    elif now.step and most > 0.3:
+        size = f"{most:.0%} of" if most < 10 else f"{most:.0f} times"
+        said.append(f"A step moves layer {layer} by {size} its size.")
+    if lost := [*now.steps[~np.isfinite(now.loss)]]:
+        said = [f"It diverged: at step {lost[0]} the loss was no longer a finite number.", *said]
     if not said:
         said = ["From the first layer to the last, signal and gradient change less than 100-fold."]
     if now.similarity[-1] > 0.9:

@@ -115,6 +115,7 @@ class Run:
         """Trains `count` steps, 1 to 100000; `watch`: looks at the last one. Returns the run."""
         count = integer("count", count, 1, 100_000)
         for left in reversed(range(count)):
+            diverged = self.diverged
             loss = self.watched() if watch and left == 0 else self.trainer.step().item()
             self.fresh.append(loss)
             self.step += 1
@@ -124,7 +125,7 @@ class Run:
             if len(self.loss) == POINTS:
                 self.loss = [*np.mean(np.reshape(self.loss, (-1, 2)), axis=1)]
                 self.every *= 2
-            if self.step % (EVERY * self.every) == 0:
+            if self.step % (EVERY * self.every) == 0 or self.diverged != diverged:
                 self.measure()
         return self
 
