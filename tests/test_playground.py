@@ -348,6 +348,12 @@ def test_kept_runs_stay_beside_the_next_ones_at_most_three(small):
     assert [len(panel.lines) for panel in small.panels] == [1, 2, 2, 1, 1, 1, 1]
 
 
+def test_marks_stand_below_the_sliders_as_in_the_explorers(small):
+    assert small.picture.marks[0] == ("gain", 2**0.5, "critical 1.414")
+    turn(small, skip=True, depth=5)
+    assert small.picture.marks == [("branch_scale", 0.5, "1/√blocks 0.50")]
+
+
 def test_a_lone_run_has_no_legends(small):
     small.step(30)
     assert [line.name for panel in small.panels for line in panel.lines] == (

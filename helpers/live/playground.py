@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arguments import choice, integer
 from ..datasets import spirals
+from .explorers import marks
 from .panels import Axis, Line, Panel, Picture, Shades, curves
 from .run import CELLS, DATA, DEFAULTS, KEPT, SIDE, Run, Worker  # noqa: F401, lesson 09 has Run
 from .widget import Live
@@ -180,7 +181,7 @@ class Playground(Live):
         panels = [losses(runs), errors(runs), answers(now.answers), *layers(runs)]
         rows = [row(name, run) for name, run in runs.items()]
         return Picture(
-            panels, [["", "step", "loss", "train", "test"], *rows],
+            panels, [["", "step", "loss", "train", "test"], *rows], marks(**settings),
             words=f"{worker.note} {words(now)}".strip(), columns=4,
             code=[[name, run.line] for name, run in runs.items()], number=worker.shown,
         )  # fmt: skip
