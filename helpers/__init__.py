@@ -15,6 +15,5 @@ from .live.explorers import (
     RecurrentExplorer,
     SurfaceExplorer,
 )
-from .live.figures import Lines, Map, Pairs, Spread, picture
 from .live.panels import show
 from .live.playground import Playground

@@ -6,7 +6,6 @@ Nothing here computes a network: an explorer is a function from settings to a Pi
 import base64
 import html
 import io
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-# Matplotlib's fonts do not bear two threads that draw. Goes with the playground's, which draws.
-DRAWING = threading.RLock()
 STYLE = Path(__file__).parent.parent / "course.mplstyle"
 # Each colour has dashes and a marker of its own, so that no difference is told by colour alone.
 COLORS = rc_params_from_file(STYLE)["axes.prop_cycle"].by_key()["color"]
@@ -298,7 +295,7 @@ def bundle(figure, alt, around="*"):
     """What a notebook stores of a figure: the PNG, with twice the pixels that it is shown with, and
     HTML, for JupyterLab drops a PNG's alternative text. around: HTML, with * for the picture."""
     png = io.BytesIO()
-    with DRAWING, style.context(["default", STYLE]):
+    with style.context(["default", STYLE]):
         figure.savefig(png, format="png", dpi=200)
     code, width = base64.b64encode(png.getvalue()).decode(), round(100 * figure.get_figwidth())
     look = f'width="{width}" style="max-width: 100%; height: auto"'
