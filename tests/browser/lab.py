@@ -126,15 +126,12 @@ def run_all(page, patience=240):
 
 
 def run_cell(page, cell):
-    """Runs one cell by keyboard, waits until it has another number, and returns what it says."""
-    before = cell.locator(".jp-InputPrompt").inner_text()
+    """Runs one cell by keyboard, waits until it has its number, and returns what it says."""
+    prompt = cell.locator(".jp-InputPrompt")
+    prompt.evaluate("prompt => { prompt.textContent = '' }")  # a new kernel gives the same number
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
-    page.wait_for_function(
-        "([cell, before]) => (now => now !== before && /\\d/.test(now))(cell.querySelector('.jp-InputPrompt').innerText)",
-        arg=[cell.element_handle(), before],
-        timeout=90 * SECOND,
-    )
+    prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=90 * SECOND)
     return cell.locator(".jp-OutputArea").inner_text()
 
 
