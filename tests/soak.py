@@ -18,7 +18,7 @@ import nbformat
 from browser import lab
 from browser.test_playground import PYTHON, button, knob, turn
 
-PAUSE, GROWTH = 0.2, 50
+PAUSE, GROWTH = 0.2, 30
 LONGEST_STEP = 60  # seconds: a step, or the making of a network, on a machine that is busy
 COUNT = """import gc
 import threading
@@ -31,7 +31,7 @@ CELLS = (
     "Playground()",
     COUNT,
 )
-ANSWERED = """([root]) => { const labels = () => [...root.querySelectorAll('.buttons button')]
+ANSWERED = """([root]) => { const labels = () => [...root.querySelectorAll('button')]
     const pressed = performance.now(), pause = labels().find(one => one.textContent === 'pause')
     window.answer = new Promise(resolve => {
         const look = () => { if (labels().some(one => one.textContent === 'start')) {
@@ -44,16 +44,8 @@ ANSWERED = """([root]) => { const labels = () => [...root.querySelectorAll('.but
 
 def count(page):
     """Threads that train, and the kernel's memory in MB, told by the last cell when it is run anew."""
-    cell = page.locator(".jp-CodeCell").last
-    before = cell.locator(".jp-InputPrompt").inner_text()
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
-    changed = "before => { const now = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].at(-1).innerText"
-    page.wait_for_function(changed + "; return now !== before && /\\d/.test(now) }", arg=before)
-    return [
-        int(number)
-        for number in re.findall(r": (\d+)", cell.locator(".jp-OutputArea").inner_text())
-    ]
+    said = lab.run_cell(page, page.locator(".jp-CodeCell").last)
+    return [int(number) for number in re.findall(r": (\d+)", said)]
 
 
 def pause(page, explorer):
@@ -94,7 +86,7 @@ def soak(minutes, seed, patient):
             page.on("pageerror", lambda error: wrong.append(f"page: {error}"))
             lab.open_notebook(page, url, "soak.ipynb")
             lab.run_all(page)
-            explorer, moves, recent = page.locator(".explorer"), 0, []
+            explorer, moves, recent = page.locator(".live"), 0, []
             largest(page, explorer)
             memory.append(count(page)[1])
             until = time.monotonic() + 60 * minutes

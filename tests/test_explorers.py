@@ -738,7 +738,7 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_shown():
     assert "Now" not in explorer.alt
     explorer.set(depth=8)
     assert "Now, after epoch 3:" in explorer.alt, "it is kept"
-    explorer.press("no such button")
+    explorer.hear({"press": "no such button"})
 
 
 def test_what_has_no_control_is_batch_norm_without_skips():

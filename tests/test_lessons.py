@@ -32,7 +32,7 @@ from helpers import (
 )
 from helpers.exercises import EXERCISES, Mistake
 from helpers.experiments import FINE_GAINS, FINE_RATES
-from helpers.live.playground import Run
+from helpers.live.run import Run
 from helpers.networks import BatchNorm
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -1689,14 +1689,14 @@ def test_09_no_other_knob_than_the_skip_cures_the_stuck_network(cure):
 
 def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_alike():
     run = Run(depth=40, norm="layer")
-    seen = run.look().profile
-    assert (
-        0.1 < seen.std[-1] / seen.std[0] < 10 and 0.01 < seen.gradient[0] / seen.gradient[-1] < 100
-    )
+    now = run.look()
+    assert 0.1 < now.spread[-1] / now.spread[0] < 10
+    assert 0.01 < now.gradient[0] / now.gradient[-1] < 100
+    assert now.similarity[-1] > 0.95
     outputs = torch.nn.functional.normalize(run.net[:-1](run.data.x[:256]), dim=1)
     assert (outputs @ outputs.T).mean() > 0.95
-    seen = run.advance(100).look().profile
-    assert seen.gradient[0] < 1e-3 * seen.gradient[-1]
+    now = run.advance(100).look()
+    assert now.gradient[0] < 1e-3 * now.gradient[-1]
 
 
 @pytest.mark.slow

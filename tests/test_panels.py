@@ -110,6 +110,14 @@ def test_two_curves_and_the_law_are_named_and_each_curve_has_a_sentence():
     assert differences(Picture([panel], [])) == []
 
 
+def test_curves_may_be_of_networks_of_different_depth():
+    panel = gradient([1, 2], [4, 0, NAN, 1])
+    assert [line.x.tolist() for line in panel.lines] == [[1, 2], [1, 2, 3, 4]]
+    assert panel.lost.tolist() == [3] and panel.zero.tolist() == [2] and panel.x.high == 5.5
+    assert "measured: the gradient grows from 1 at layer 1 to 2 at layer 2" in panel.sentence
+    assert differences(Picture([panel], [])) == []
+
+
 def test_a_limit_is_drawn_only_where_it_is_near():
     largest = "largest float32", 3.4e38
     assert gradient([1, 2], limit=largest).limit is None
@@ -175,6 +183,14 @@ def test_a_line_may_have_the_color_of_one_style_and_the_dashes_of_another():
     ]
     assert [train.get_marker(), test.get_marker()] == [MARKERS[0], MARKERS[1]]
     assert encode(lines[0])["color"] == 1 and encode(lines[2])["color"] is None
+
+
+def test_many_panels_stand_in_a_grid_and_a_pictures_own_words_come_first():
+    panels = [gradient([1, k + 2]) for k in range(3)]
+    picture = Picture(panels, [], columns=2, words="All grow.")
+    assert differences(picture) == [] and picture.sentence == "All grow."
+    places = [ax.get_subplotspec() for ax in draw(picture).axes]
+    assert [(p.rowspan.start, p.colspan.start) for p in places] == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_a_difference_would_be_found():

@@ -95,6 +95,7 @@ const live = (() => {
 
   // Each colour has dashes and a marker of its own, so that no difference is told by colour alone. As in panels.py.
   const DASHES = [[], [6, 3], [7, 3, 1.5, 3], [1.5, 2.5], [7, 2, 1.5, 2, 1.5, 2]]
+  const LIGHT = ['#0072B2', '#D55E00', '#007A59', '#A34A82', '#000000']  // as in live.css
   const MARKERS = ['circle', 'square', 'triangle', 'wedge', 'diamond']
   const KINDS = {
     line: { width: 1.8, size: 2.2, dashed: true },
@@ -223,7 +224,8 @@ const live = (() => {
       for (const tick of y.ticks) stroke(context, left, tick.at, right, tick.at)
     }
     for (const line of pins) trace(context, line, x, y, colors, true)
-    for (const line of panel.lines) trace(context, line, x, y, colors)
+    const inks = panel.shades?.colors ? { ...colors, lines: LIGHT } : colors  // such shades are the same in the dark
+    for (const line of panel.lines) trace(context, line, x, y, inks)
     if (panel.limit) {
       const [name, value, side] = panel.limit
       context.strokeStyle = context.fillStyle = colors.limit
@@ -312,7 +314,13 @@ const live = (() => {
       const { x: [low, high], columns } = panel.shades
       return Array.from({ length: columns }, (_, k) => low + ((k + 0.5) * (high - low)) / columns)
     }
-    return [...new Set(panel.lines.flatMap((line) => (line.name ? [...line.x] : [])))].sort((a, b) => a - b)
+    return [...new Set(readable(panel).flatMap((line) => [...line.x]))].sort((a, b) => a - b)
+  }
+
+  // The lines whose values can be read: those with a name, or a lone one.
+  function readable(panel) {
+    const named = panel.lines.filter((line) => line.name)
+    return named.length ? named : panel.lines.slice(0, 1)
   }
 
   function heights(panel) {
@@ -332,7 +340,7 @@ const live = (() => {
       const text = panel.shades.texts?.[row][column] === '×' ? 'diverged' : percent ? `${tell(100 * value)} %` : tell(value)
       return `${spell(panel.x, at)}, ${spell(panel.y, heights(panel)[row])}: ${quantity} ${text}`
     }
-    const said = panel.lines.filter((line) => line.name && line.x.includes(at)).map((line) => `${line.name} ${tell(line.y[line.x.indexOf(at)])}`)
+    const said = readable(panel).filter((line) => line.x.includes(at)).map((line) => `${line.name} ${tell(line.y[line.x.indexOf(at)])}`.trim())
     return `${spell(panel.x, at)}: ${said.join(', ')}`
   }
 
@@ -350,8 +358,8 @@ const live = (() => {
     stroke(context, x.at(at), top, x.at(at), bottom)
     if (panel.shades) stroke(context, left, y.at(heights(panel)[row]), right, y.at(heights(panel)[row]))
     context.globalAlpha = 1
-    for (const line of panel.shades ? [] : panel.lines) {
-      const k = line.name ? line.x.indexOf(at) : -1, py = y.at(line.y[k])
+    for (const line of panel.shades ? [] : readable(panel)) {
+      const k = line.x.indexOf(at), py = y.at(line.y[k])
       if (k < 0 || !Number.isFinite(py)) continue
       context.lineWidth = 1.5
       marker(context, 'circle', x.at(at), py, 4.5, true)
@@ -473,15 +481,16 @@ const live = (() => {
 
   let count = 0  // of the figures on the page, for ids
 
-  // Fills `root`. controls, buttons: as in widget.py. ask(settings, generation): called when a control was moved. press(name): when
-  // a button was. Returns show(picture), which draws, lose(), and stop().
+  // Fills `root`. controls, buttons: as in widget.py; those before *start* stand above the controls. A figure without a *reset* of
+  // its own gets one that brings the controls back, and a *pin*. ask(settings, generation): called when a control was moved.
+  // press(name): when a button was. Returns show(picture), which draws, rename(buttons), lose(), and stop().
   function figure(root, { controls, buttons = [], ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
     let generation = 0, start = null, picture = null, pinned = null, waiting = null, colors = null
     let specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
     const button = (name, meaning, act) => {
       const made = element('button', { type: 'button', title: meaning }, name)
-      made.addEventListener('click', act)
+      made.addEventListener('click', () => act(made.textContent))
       return made
     }
     const pin = button('pin', 'Keeps the present curves as pale lines', () => {
@@ -489,14 +498,16 @@ const live = (() => {
       pin.textContent = pinned ? 'unpin' : 'pin'
       draw()
     })
-    const bar = element('div', { class: 'live-buttons' },
-      button('reset', 'Back to the settings at the start', () => { adopt(start); moved(1) }), pin,
-      ...buttons.map(([name, meaning]) => button(name, meaning, () => press(name))))
+    const pressed = buttons.map(([name, meaning]) => button(name, meaning, press))
+    const called = buttons.map(([name]) => name), presets = Math.max(0, called.indexOf('start'), called.indexOf('pause'))
+    const still = called.includes('reset') ? [] : [button('reset', 'Back to the settings at the start', () => { adopt(start); moved(1) }), pin]
+    const bar = element('div', { class: 'live-buttons' }, ...still, ...pressed.slice(presets))
     const panels = element('div', { class: 'live-panels' }), table = element('table'), said = element('p'), note = element('p', { class: 'live-note' })
-    const figureElement = element('figure', {}, panels, element('figcaption', {}, table, said, note))
+    const figureElement = element('figure', {}, panels, element('figcaption', {}, table, said, note)), code = element('div', { class: 'live-code' })
     root.classList.add('live')
     const above = element('div', { class: 'live-controls' }, ...specs.map(({ control }) => control.root), bar)
-    root.append(above, figureElement)
+    if (presets) root.append(element('div', { class: 'live-presets' }, ...pressed.slice(0, presets)))
+    root.append(above, figureElement, code)
     // JupyterLab acts on arrow keys and letters that reach the notebook.
     root.addEventListener('keydown', (event) => { if (!event.ctrlKey && !event.metaKey && event.key !== 'Tab') event.stopPropagation() })
     let drawn = []
@@ -537,6 +548,12 @@ const live = (() => {
       table.replaceChildren(...picture.table.map((cells, row) => element('tr', {}, ...cells.map((text, column) =>
         element(text && (row === 0 || column === 0) ? 'th' : 'td', {}, text)))))
       said.textContent = picture.sentence
+      root.classList.toggle('live-film', picture.columns != null)
+      const lines = JSON.stringify(picture.code)
+      if (code.dataset.lines !== lines) {  // else left alone, so that it can be marked and copied
+        code.dataset.lines = lines
+        code.replaceChildren(...(picture.code ?? []).map(([name, line]) => element('p', {}, `${name}: `, element('code', {}, line))))
+      }
       note.textContent = pinned ? `Pale lines: pinned at ${specs.map(({ spec: { name } }) => `${name} ${pinned.settings[name]}`).join(', ')}.` : ''
       for (const { spec, control } of specs) control.marks(picture.marks.filter(([name]) => name === spec.name).map(([, ...mark]) => mark))
       root.dataset.drawn = 1 + Number(root.dataset.drawn ?? 0)
@@ -555,6 +572,13 @@ const live = (() => {
     dark.addEventListener('change', repaint)
     window.addEventListener('resize', repaint)  // zooming changes the pixel ratio
 
+    function rename(buttons) {
+      buttons.forEach(([name, meaning], k) => {
+        if (pressed[k].textContent !== name) pressed[k].textContent = name
+        pressed[k].title = meaning
+      })
+    }
+
     // There is nobody any more to ask: says so, as the stored picture does.
     function lose() {
       above.inert = true
@@ -568,7 +592,7 @@ const live = (() => {
       dark.removeEventListener('change', repaint)
       window.removeEventListener('resize', repaint)
     }
-    return { show, lose, stop }
+    return { show, rename, lose, stop }
   }
 
   // A panel as it comes, with its arrays.
@@ -596,12 +620,22 @@ const live = (() => {
       },
       press: (name) => model.send({ press: name }),
     })
-    const update = () => { if (model.get('shown').panels) shown.show(model.get('shown')) }
+    let answer = null
+    const update = () => {
+      if (!model.get('shown').panels) return
+      shown.show(model.get('shown'))
+      // The pictures of a film are answered, so that no more of them come than are drawn; not each, which would take the kernel's time.
+      if (model.get('shown').number != null) answer ??= setTimeout(() => { answer = null; model.send({ drawn: model.get('shown').number }) }, 150)
+    }
+    const rename = () => shown.rename(model.get('buttons'))
     el.append(element('style', {}, `.${model.get('still')}, .jp-OutputArea-child:has(.${model.get('still')}) { display: none }`))
     update()
     model.on('comm_live_update', shown.lose)  // the kernel was restarted, and knows nothing of this figure
     model.on('change:shown', update)
+    model.on('change:buttons', rename)
     return () => {
+      clearTimeout(answer)
+      model.off('change:buttons', rename)
       model.off('comm_live_update', shown.lose)
       model.off('change:shown', update)
       shown.stop()

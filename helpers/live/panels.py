@@ -6,7 +6,6 @@ Nothing here computes a network: an explorer is a function from settings to a Pi
 import base64
 import html
 import io
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from PIL import Image
 
-# Matplotlib's fonts do not bear two threads that draw. Goes with the playground's, which draws.
-DRAWING = threading.RLock()
 STYLE = Path(__file__).parent.parent / "course.mplstyle"
 # Each colour has dashes and a marker of its own, so that no difference is told by colour alone.
 COLORS = rc_params_from_file(STYLE)["axes.prop_cycle"].by_key()["color"]
@@ -115,17 +112,23 @@ class Panel:
 
 @dataclass
 class Picture:
-    """Panels side by side; a table of texts, names in its first row; marks below sliders: each the
-    slider's name, a value and a text."""
+    """Panels, row by row in so many columns, or side by side; a table of texts, names in its first
+    row; marks below sliders: each the slider's name, a value and a text. words: what is to be seen,
+    where the panels' sentences do not say it. code: names and lines of code. number: of a picture
+    in a film; the page answers with it when it has drawn the picture."""
 
     panels: list
     table: list
     marks: list = field(default_factory=list)
+    words: str = ""
+    columns: int | None = None
+    code: list = field(default_factory=list)
+    number: int | None = None
 
     @property
     def sentence(self):
         """What is to be seen, in words."""
-        return " ".join(panel.sentence for panel in self.panels).strip()
+        return self.words or " ".join(panel.sentence for panel in self.panels).strip()
 
 
 # --- curves over the layers ---------------------------------------------------------------------
@@ -135,16 +138,19 @@ def curves(
     title, label, quantity, rows, *, law=None, limit=None, first=1, backward=False, unit="layer",
     intro="",
 ):  # fmt: skip
-    """A Panel with a line over the layers for each of `rows`, names and arrays (depth,).
+    """A Panel with a line over the layers for each of `rows`, names and arrays, one value a layer.
 
     quantity, unit: what the sentence calls the values and the layers. first: the first layer's
     number. law: a name and predicted values. limit: a name and a number, drawn where it is near.
     backward: the sentence begins at the last layer, where a gradient comes from, after `intro`.
     """
-    values = np.array([*rows.values()])
-    layers = first + np.arange(values.shape[1])
-    lines = [Line(layers, row, name, k) for k, (name, row) in enumerate(rows.items())]
+    numbers = [first + np.arange(len(row)) for row in rows.values()]
+    layers = max(numbers, key=len)
+    lines = [
+        Line(at, row, name, k) for k, (at, (name, row)) in enumerate(zip(numbers, rows.items()))
+    ]
     lines += [Line(layers, law[1], law[0], kind="law")] if law else []
+    places, values = np.concatenate(numbers), np.concatenate([*rows.values()])
     finite = np.isfinite(values)
     y = decades(label, values if finite.all() or not limit else np.append(values, limit[1]))
     if limit:  # its name stands where the line that begins near it is far from it
@@ -152,11 +158,12 @@ def curves(
         limit = (*limit, side) if y.low < limit[1] < y.high else None
     names = [f"{name}: the" for name in rows] if len(rows) > 1 else ["The"]
     said = [
-        tell(f"{name} {quantity}", row, layers, backward, unit) for name, row in zip(names, values)
+        tell(f"{name} {quantity}", row, at, backward, unit)
+        for name, row, at in zip(names, rows.values(), numbers)
     ]
     return Panel(
         title, layer_axis(layers, unit), y, lines, intro + " ".join(said),
-        lost=layers[~finite.all(0)], zero=layers[(values == 0).any(0)], limit=limit,
+        lost=np.unique(places[~finite]), zero=np.unique(places[values == 0]), limit=limit,
     )  # fmt: skip
 
 
@@ -204,11 +211,15 @@ def tell(name, row, layers, backward=False, unit="layer"):
 def draw(picture):
     """The Picture as a Matplotlib Figure, in the course's style whatever the user's is."""
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(8.4, 3.4))
+        columns = picture.columns or len(picture.panels)
+        rows = -(-len(picture.panels) // columns)
+        figure = Figure(figsize=(8.4, 3.4) if rows == 1 else (2.8 * columns, 3 * rows))
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, len(picture.panels), squeeze=False)[0]
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, panel in zip(axes, picture.panels):
             draw_panel(ax, panel)
+        for ax in axes[len(picture.panels) :]:
+            ax.remove()
         return figure
 
 
@@ -287,7 +298,7 @@ def bundle(figure, alt, around="*"):
 
     256 colours are enough, and make a notebook a third as large."""
     full, png = io.BytesIO(), io.BytesIO()
-    with DRAWING, style.context(["default", STYLE]):
+    with style.context(["default", STYLE]):
         figure.savefig(full, format="png", dpi=200)
     Image.open(full).convert("RGB").quantize(256).save(png, format="png")
     code, width = base64.b64encode(png.getvalue()).decode(), round(100 * figure.get_figwidth())

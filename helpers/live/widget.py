@@ -77,7 +77,7 @@ class Live(anywidget.AnyWidget):
         self.buttons = [[name, meaning] for name, (meaning, _) in self.pressed.items()]
         self.show()
         self.observe(lambda change: self.answer(**change["new"]), "asked")
-        self.on_msg(lambda _, message, buffers: self.press(message.get("press")))
+        self.on_msg(lambda _, message, buffers: self.hear(message))
 
     @property
     def state(self):
@@ -110,19 +110,23 @@ class Live(anywidget.AnyWidget):
         with self.lock:
             if generation >= self.generation:
                 self.settings, self.generation = {**self.settings, **moved}, generation
-                self.show()
+                self.follow()
 
-    def press(self, name):
-        """Does what the button of this name says."""
-        if name in self.pressed:
-            self.pressed[name][1]()
+    def follow(self):
+        """Does what other settings ask for."""
+        self.show()
+
+    def hear(self, message):
+        """Does what the button says that was pressed in the page."""
+        if message.get("press") in self.pressed:
+            self.pressed[message["press"]][1]()
 
     def show(self):
         """Computes the picture of the present settings, and sends it to the page."""
         with self.lock, np.errstate(all="ignore"):  # an overflow is shown, and no warning
             self.picture = self.compute(**self.settings)
             settled = {"settings": self.settings, "generation": self.generation}
-            self.shown = {**settled, "sentence": self.alt, **encode(self.picture)}
+            self.shown = {**settled, "sentence": self.picture.sentence, **encode(self.picture)}
 
     def allowed(self, name, value):
         """The value of a setting; raises a ValueError if it is not allowed."""

@@ -101,7 +101,7 @@ def opened(browser, course, name):
     )
     lab.open_notebook(page, url, f"notebooks/{name}")
     lab.run_all(page)
-    page.locator(".live canvas, .explorer img").first.wait_for()
+    page.locator(".live canvas").first.wait_for()
     yield page
     page.close()
 

@@ -125,6 +125,16 @@ def run_all(page, patience=240):
     last.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=patience * SECOND)
 
 
+def run_cell(page, cell):
+    """Runs one cell by keyboard, waits until it has its number, and returns what it says."""
+    prompt = cell.locator(".jp-InputPrompt")
+    prompt.evaluate("prompt => { prompt.textContent = '' }")  # a new kernel gives the same number
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=90 * SECOND)
+    return cell.locator(".jp-OutputArea").inner_text()
+
+
 def save(page, path):
     """Saves the notebook with Ctrl+S and hands back what then lies in `path`, with the outputs just computed."""
     before = Path(path).stat().st_mtime_ns

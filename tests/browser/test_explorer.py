@@ -416,15 +416,7 @@ def write(course, name, cells=CELLS):
 
 
 def run_cell(page, number):
-    """Runs one cell and waits until it is done."""
-    cell = page.locator(".jp-CodeCell").nth(number)
-    before = cell.locator(".jp-InputPrompt").inner_text()
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
-    page.wait_for_function(
-        "([cell, before]) => (now => now !== before && /\\d/.test(now))(cell.querySelector('.jp-InputPrompt').innerText)",
-        arg=[cell.element_handle(), before],
-    )
+    lab.run_cell(page, page.locator(".jp-CodeCell").nth(number))
 
 
 def test_the_picture_is_sharp_and_dark_where_the_page_is_and_fits_a_narrow_window(browser, course):

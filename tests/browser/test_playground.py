@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from . import lab
 from .conftest import opened
+from .live import pixels, whole
 from .test_explorer import errors
 
 CELLS = (
@@ -22,14 +23,16 @@ SLIDERS = ("depth", "width", "gain", "branch_scale", "lr", "batch")
 MENUS = ("activation", "norm", "skip", "data")
 
 
+def write(course, name):
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=PYTHON)
+    nbformat.write(notebook, course[0] / "notebooks" / name)
+    return name
+
+
 @pytest.fixture(scope="module")
 def page(browser, course):
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata=PYTHON),
-        course[0] / "notebooks" / "played.ipynb",
-    )
-    with opened(browser, course, "played.ipynb") as page:
+    with opened(browser, course, write(course, "played.ipynb")) as page:
         yield page
 
 
@@ -42,7 +45,7 @@ def nothing_is_wrong(page):
 
 
 def explorers(page):
-    return page.locator(".explorer").all()
+    return page.locator(".live").all()
 
 
 def button(explorer, name):
@@ -59,7 +62,8 @@ def step(explorer):
 
 
 def wait_for(explorer, condition):
-    """Waits until a condition in JavaScript on the `text` below the picture and the `step` in it holds."""
+    """Waits until a condition in JavaScript on the `text` beside the panels and the `step` in it
+    holds; `start`: the step now."""
     found = "const text = e.querySelector('figcaption').innerText, step = +/now\\s+(\\d+)/.exec(text)[1]"
     explorer.page.wait_for_function(
         f"([e, start]) => {{ {found}; return {condition} }}",
@@ -79,16 +83,8 @@ def pause(explorer):
 
 def threads(page):
     """How many playgrounds train in the kernel, told by the last cell when it is run anew."""
-    cell = page.locator(".jp-CodeCell").last
-    before = cell.locator(".jp-InputPrompt").inner_text()
-    cell.locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
-    page.wait_for_function(
-        "before => { const now = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].at(-1).innerText;"
-        " return now !== before && /\\d/.test(now) }",
-        arg=before,
-    )
-    return int(re.search(r"threads: (\d+)", cell.locator(".jp-OutputArea").inner_text())[1])
+    said = lab.run_cell(page, page.locator(".jp-CodeCell").last)
+    return int(re.search(r"threads: (\d+)", said)[1])
 
 
 def end_of_threads(page):
@@ -102,16 +98,16 @@ def end_of_threads(page):
 
 def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
     one, other = explorers(page)
-    still = other.locator("img").get_attribute("src")
+    still = pixels(other)
     button(one, "start").click()
     wait_for(one, "step > start + 20")
     assert threads(page) == 1
     button(one, "pause").click()
     button(one, "start").wait_for()
-    assert end_of_threads(page)  # the label turns at once; the last step and picture follow
+    assert end_of_threads(page)  # the button turns at once; the last step and picture follow
     seen = step(one)
     page.wait_for_timeout(500)
-    assert step(one) == seen and other.locator("img").get_attribute("src") == still
+    assert step(one) == seen and pixels(other) == still
     button(one, "start").click()
     button(other, "start").click()
     wait_for(other, "step > start + 20")
@@ -136,9 +132,10 @@ def test_every_button_and_preset_works_by_keyboard(page):
     one.locator("figcaption tr").nth(2).wait_for(state="detached")
     button(one, "56 with skips").press("Enter")
     wait_for(one, "step === 0 && !text.includes('step 0')")
-    assert one.locator("code").inner_text() == "Playground(depth=56, norm='batch', skip=True)"
+    line = "Playground(depth=56, norm='batch', skip=True)"
+    assert one.locator(".live-code code").inner_text() == line
     expect(knob(one, "depth")).to_have_attribute("aria-valuetext", "56")
-    expect(knob(one, "skip")).to_have_value("True")
+    assert knob(one, "skip").evaluate("menu => menu.selectedOptions[0].textContent") == "True"
     button(one, "start").press("Enter")
     wait_for(one, "step > 3")
     button(one, "pause").press("Enter")
@@ -157,17 +154,39 @@ def test_the_learning_rate_changes_in_training_and_the_depth_begins_anew(page):
     expect(knob(one, "depth")).to_have_attribute("aria-valuetext", "1")
 
 
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_all_of_it_fits_into_one_window(page, theme):
+    lab.set_theme(page, theme)
+    page.set_viewport_size({"width": 1300, "height": 900})
+    one, _ = explorers(page)
+    for _ in range(4):
+        button(one, "keep this run").click()
+    one.locator(".live-code p").nth(3).wait_for()
+    one.evaluate("one => one.scrollIntoView({block: 'start'})")
+    page.wait_for_timeout(300)
+    window = page.locator(".jp-WindowedPanel-outer").bounding_box()
+    parts = one.locator(":is(button, input, select, canvas, figcaption p, td, .live-code p)").all()
+    for part in parts:
+        box = part.bounding_box()
+        assert window["y"] <= box["y"], part
+        assert box["y"] + box["height"] <= window["y"] + window["height"], part
+    assert whole(one) and one.evaluate("one => one.scrollWidth <= one.clientWidth")
+    button(one, "forget kept runs").click()
+    one.locator(".live-code p").nth(1).wait_for(state="detached")
+    page.set_viewport_size({"width": 1400, "height": 900})
+
+
 def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
     _, other = explorers(page)
     button(other, "start").click()
     wait_for(other, "step > start + 5")
     assert threads(page) == 1
-    page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
+    old = other.element_handle()
+    lab.run_cell(page, page.locator(".jp-CodeCell").nth(2))
     page.wait_for_function(
-        "count => document.querySelectorAll('.explorer img').length === count", arg=2
+        "old => !old.isConnected && document.querySelectorAll('.live').length === 2", arg=old
     )
-    wait_for(page.locator(".explorer").nth(1), "step === 0")
+    wait_for(page.locator(".live").nth(1), "step === 0")
     assert end_of_threads(page)
     assert button(explorers(page)[1], "start").count() == 1
 
@@ -194,7 +213,7 @@ def turn(chance, explorer):
         )
     # In one go, for the button may change its name while it is looked for.
     explorer.evaluate(
-        "e => [...e.querySelectorAll('.buttons button')].find(one => one.textContent === 'start')?.click()"
+        "e => [...e.querySelectorAll('button')].find(one => one.textContent === 'start')?.click()"
     )
     return name
 
@@ -208,3 +227,17 @@ def test_knobs_turned_at_random_break_nothing(page):
     wait_for(one, "step >= 0 && text.includes('training examples')")
     pause(one)
     assert end_of_threads(page)
+
+
+def test_a_page_that_is_loaded_again_finds_its_network_in_training(browser, course):
+    with opened(browser, course, write(course, "reloaded.ipynb")) as page:
+        lab.save(page, course[0] / "notebooks" / "reloaded.ipynb")
+        one, _ = explorers(page)
+        button(one, "start").click()
+        wait_for(one, "step > 20")
+        page.reload()
+        page.locator(".live canvas").first.wait_for()
+        one = explorers(page)[0]
+        button(one, "pause").wait_for()
+        wait_for(one, "step > start + 20")
+        pause(one)

@@ -55,11 +55,10 @@ def test_the_playground_is_an_app(browser, app):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(app, timeout=200 * lab.SECOND)  # every cell runs before anything is shown
-    explorer = page.locator(".explorer").first
-    explorer.locator("img").wait_for(timeout=60 * lab.SECOND)
+    explorer = page.locator(".live").first
+    explorer.locator("canvas").first.wait_for(timeout=60 * lab.SECOND)
     assert (
-        page.locator(".explorer").count() == 2
-        and page.get_by_text("from helpers import").count() == 0
+        page.locator(".live").count() == 2 and page.get_by_text("from helpers import").count() == 0
     )
     button(explorer, "start").click()
     wait_for(explorer, "step > start + 20")
