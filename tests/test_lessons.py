@@ -1542,7 +1542,7 @@ def test_08_the_article_claim_by_claim():
     counts = [verdicts.count(one) for one in ("holds", "holds within limits", "does not hold")]
     assert counts == [7, 7, 3]
     text = {int(row[0]): row[3] for row in rows}
-    for number, row in enumerate(rows, 1):
+    for row in rows:
         [(lesson_number, file, cell)] = re.findall(
             r"\[(\d\d)\]\((\w+)\.ipynb(?:#cell-id=([\w-]+))?\)", row[4]
         )
