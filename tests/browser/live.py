@@ -59,7 +59,12 @@ TONES = """all => all.map(canvas => {
 
 
 def whole(figure):
-    """Whether each canvas is sharp and shows more than an empty frame."""
+    """Whether each canvas is sharp and shows more than an empty frame, once it is in view: what is far
+    below is not laid out before."""
+    figure.scroll_into_view_if_needed()
     sharp = "all => all.every(one => one.width === Math.round(one.clientWidth * devicePixelRatio) && one.width > 200)"
     canvases = figure.locator("canvas")
-    return canvases.evaluate_all(sharp) and min(canvases.evaluate_all(TONES)) > 20
+    figure.page.wait_for_function(
+        f"figure => ({sharp})([...figure.querySelectorAll('canvas')])", arg=figure.element_handle()
+    )
+    return min(canvases.evaluate_all(TONES)) > 20
