@@ -274,3 +274,23 @@ def test_the_solution_of_each_exercise_passes_its_check(path, capsys):
     for name, function in names:
         check(name, space[function])
         assert "Correct" in capsys.readouterr().out
+
+
+def previews(notebook):
+    """The first line that each collapsed cell has printed: JupyterLab shows it although the output is collapsed."""
+    found = {}
+    for cell in notebook.cells:
+        if cell.metadata.get("jupyter", {}).get("outputs_hidden") and cell.outputs:
+            found[cell.id] = cell.outputs[0].get("text", "").split("\n")[0]
+    return found
+
+
+FIRST = {"deeper-04", "deeper-15", "back-05", "norm-two", "buys-26", "shatter-33", "drift-37"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_collapsed_output_does_not_show_its_answer_in_its_first_line(path):
+    """It has no number, or the measurement begins with what the reader knows already (FIRST)."""
+    found = previews(nbformat.read(path, as_version=4))
+    told = {cell: line for cell, line in found.items() if re.search(r"\d", line.split("guess")[0])}
+    assert set(told) <= FIRST, told
