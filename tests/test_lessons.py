@@ -51,6 +51,12 @@ def numbers(text, before):
     return [float(found) for found in re.findall(rf"{before}[: ]\s*([-+.\de]+)", text)]
 
 
+def text(name):
+    """What a lesson says outside of its code."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
 def seeds(count):
     """The test for `count` seeds: the quick tests take the first of them, the slow tests the others."""
     slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, count)]
@@ -1797,7 +1803,7 @@ def test_09_each_row_of_the_page_shows_at_step_0(cause, seed):
     settings, shows, _ = DIAGNOSES[cause]
     assert shows(Run(**settings, seed=seed).look())
     told = ", ".join(f"{name}={value!r}".replace("'", '"') for name, value in settings.items())
-    assert f"`{told}`" in lesson(PLAYGROUND)
+    assert f"`{told}`" in text(PLAYGROUND)
 
 
 @pytest.mark.slow
