@@ -1814,7 +1814,7 @@ def test_09_each_row_of_the_page_names_a_failure_and_a_cure(cause, seed):
     run = Run(**settings, seed=seed).advance(100)
     assert train_error(run) > 0.7
     if cause == "lr too high":
-        assert run.loss[-1] == pytest.approx(2.3, abs=0.1) and max(run.loss) > run.loss[0] + 0.5
+        assert run.loss[-1] == pytest.approx(2.3, abs=0.1) and min(run.loss) < 2.2
     if cause == "large branches":
         assert max(run.loss[:2]) > 100
     if cause == "batch norm without skips":
