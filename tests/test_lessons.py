@@ -32,6 +32,7 @@ from helpers import (
 )
 from helpers.exercises import EXERCISES, Mistake
 from helpers.experiments import FINE_GAINS, FINE_RATES
+from helpers.live.playground import PRESETS
 from helpers.live.run import Run
 from helpers.networks import BatchNorm
 
@@ -48,6 +49,12 @@ def stored(name, cell):
 def numbers(text, before):
     """The numbers that follow the word `before`, with a colon or a blank between them."""
     return [float(found) for found in re.findall(rf"{before}[: ]\s*([-+.\de]+)", text)]
+
+
+def text(name):
+    """What a lesson says outside of its code."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def seeds(count):
@@ -1668,6 +1675,197 @@ def test_08_an_orthogonal_matrix_is_level_at_gain_1_and_a_slip_of_0_02_is_too_mu
 
 # --- 09 -----------------------------------------------------------------------------------------------------------------------
 
+PLAYGROUND = "09_playground"
+HEALTHY = {"skip": True, "branch_scale": 0.23}
+
+
+def train_error(run):
+    return run.errors[-1][1]
+
+
+@seeds(3)
+def test_09_the_healthy_run_is_healthy_in_all_panels(seed):
+    start = Run(**HEALTHY, seed=seed).look()
+    run = Run(**HEALTHY, seed=seed).advance(100)
+    now = run.look()
+    assert train_error(run) < 0.1 and run.errors[-1][2] < 0.15 and run.loss[-1] < 0.5
+    for found in start, now:
+        assert found.spread.max() < 10 * found.spread.min()
+        assert found.gradient.max() < 10 * found.gradient.min()
+        assert found.similarity.min() > 0.15 and found.similarity.max() < 0.7
+        assert found.update.min() > 1e-4 and found.update.max() < 1e-2
+
+
+def test_09_without_the_skip_the_similarity_has_changed_most():
+    kept, now = Run(**HEALTHY).advance(100).look(), Run(branch_scale=0.23).look()
+    assert now.similarity[-1] > 0.95 and kept.similarity[-1] < 0.5
+    assert 0.1 < now.spread[-1] / kept.spread[-1] < 10
+    assert 0.1 < now.gradient[0] / kept.gradient[0] < 10
+    assert 0.1 < now.update[-1] / kept.update[-1] < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_09_the_same_four_stories_learn_from_any_start(seed):
+    learned = []
+    for name, knobs in PRESETS.items():
+        run = Run(**knobs, seed=seed).advance(40 if knobs.get("depth", 0) > 50 else 160)
+        learned += [name] if train_error(run) < 0.5 else []
+        assert (train_error(run) < 0.5) or train_error(run) > 0.8
+    assert learned == ["saved by He", "saved by batch norm", "56 with skips", "200 layers"]
+    assert train_error(Run(**PRESETS["56 plain"], seed=seed).advance(200)) > 0.5
+
+
+@seeds(3)
+def test_09_the_other_four_show_their_fault_at_step_0(seed):
+    found = {}
+    for name, knobs in PRESETS.items():
+        now = Run(**knobs, seed=seed).look()
+        signal, gradient = now.spread[-1] / now.spread[0], now.gradient[0] / now.gradient[-1]
+        found[name] = signal, gradient, now.update[0]
+    assert found["exploding"][0] > 1e5 and found["exploding"][1] > 1e5
+    assert max(found["dead on arrival"]) < 1e-4
+    assert 10 < found["saved by batch norm"][1] < 100
+    assert found["BN explodes backward"][1] > 1e8 and found["BN explodes backward"][2] > 1e4
+    assert found["56 plain"][1] > 1e4
+
+
+@seeds(3)
+def test_09_56_plain_freezes_its_first_layer_behind_a_quiet_gradient(seed):
+    run = Run(**PRESETS["56 plain"], seed=seed)
+    before, length = run.look(), run.weights[0].norm().item()
+    after = run.advance(100).look()
+    assert before.gradient[0] > 1e4 * before.gradient[-1]
+    assert 1 / 30 < after.gradient[0] / after.gradient[-1] < 30
+    assert after.update[0] < 1e-5 and after.update[-1] > 1e-4 and train_error(run) > 0.5
+    times = run.weights[0].norm().item() / length
+    assert times > 100
+    x, y = run.data.x[:64], run.data.y[:64]
+    smaller = profile(run.net, x, y).weight_gradient[0]
+    with torch.no_grad():
+        run.weights[0] /= times  # as long as at step 0
+    assert 0.5 < profile(run.net, x, y).weight_gradient[0] / smaller / times < 2
+
+
+def rising(row):
+    return row[-1] > 100 * row[0]
+
+
+def falling(row):
+    return row[-1] < 0.01 * row[0]
+
+
+# The page of diagnoses: the settings of its example, what step 0 shows, and what the cure changes.
+DIAGNOSES = {
+    "gain too large": ({"gain": 3.0}, lambda now: rising(now.spread), {"gain": 1.41}),
+    "large branches": ({"skip": True}, lambda now: rising(now.spread), {"branch_scale": 0.23}),
+    "gain too small": (
+        {"gain": 0.8},
+        lambda now: falling(now.spread) and rising(now.gradient),
+        {"norm": "batch"},
+    ),
+    "small slopes": (
+        {"activation": "sigmoid", "gain": 1.0},
+        lambda now: 0.1 < now.spread[-1] / now.spread[0] < 10 and rising(now.gradient),
+        {"norm": "batch"},
+    ),
+    "batch norm without skips": (
+        {"depth": 56, "norm": "batch"},
+        lambda now: now.gradient[0] > 1000 * now.gradient[-1] and now.update[0] > 1,
+        {"skip": True},
+    ),
+    "all alike": (
+        {"depth": 40},
+        lambda now: now.similarity[-1] > 0.95 and not (rising(now.spread) or falling(now.spread)),
+        {"skip": True, "branch_scale": 0.16},
+    ),
+    "as different as chance": (
+        {"activation": "tanh", "gain": 3.0},
+        lambda now: abs(now.similarity[-1]) < 0.05,
+        {"gain": 1.0},
+    ),
+    "lr too high": (
+        {"depth": 8, "lr": 0.3},
+        lambda now: now.update.max() > 0.01,
+        {"norm": "batch"},
+    ),
+    "lr too low": (
+        {"depth": 8, "lr": 0.0001},
+        lambda now: now.update.max() < 1e-4 and not (rising(now.spread) or falling(now.spread)),
+        {"lr": 0.01},
+    ),
+}
+
+
+@seeds(3)
+@pytest.mark.parametrize("cause", DIAGNOSES)
+def test_09_each_row_of_the_page_shows_at_step_0(cause, seed):
+    settings, shows, _ = DIAGNOSES[cause]
+    assert shows(Run(**settings, seed=seed).look())
+    told = ", ".join(f"{name}={value!r}".replace("'", '"') for name, value in settings.items())
+    assert f"`{told}`" in text(PLAYGROUND)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("cause", DIAGNOSES)
+def test_09_each_row_of_the_page_names_a_failure_and_a_cure(cause, seed):
+    settings, _, cure = DIAGNOSES[cause]
+    run = Run(**settings, seed=seed).advance(100)
+    assert train_error(run) > 0.7
+    if cause == "lr too high":
+        assert run.loss[-1] == pytest.approx(2.3, abs=0.1) and min(run.loss) < 2.2
+    if cause == "large branches":
+        assert max(run.loss[:2]) > 100
+    if cause == "batch norm without skips":
+        assert run.look().update[0] < 1e-5
+    if cause == "gain too large":
+        assert not np.isfinite(run.loss[5])
+    assert train_error(Run(**settings | cure, seed=seed).advance(200)) < 0.5
+
+
+@seeds(3)
+def test_09_only_the_contrast_tells_two_networks_with_batch_norm_apart(seed):
+    x, y = digits(0).x[:128], digits(0).y[:128]
+    same = y[:, None] == y
+    different, same = ~same, same & ~torch.eye(128, dtype=torch.bool)
+    contrast, similarity = {}, {}
+    for name in ("56 plain", "56 with skips", "saved by batch norm", "saved by He"):
+        run = Run(**PRESETS[name], seed=seed)
+        pairs = torch.corrcoef(activations(run.net, x)[-1][1].detach().double())
+        contrast[name] = (pairs[same].nanmean() - pairs[different].nanmean()).item()
+        similarity[name] = run.look().similarity[-1]
+    assert abs(similarity["56 plain"]) < 0.1 and abs(similarity["56 with skips"]) < 0.1
+    assert abs(contrast["56 plain"]) < 0.05 and contrast["56 with skips"] > 0.1
+    assert abs(contrast["saved by batch norm"]) < 0.05 and contrast["saved by He"] < 0.05
+
+
+@seeds(3)
+def test_09_a_spiral_takes_four_layers_and_is_lost_in_30_alike_ones(seed):
+    wrong = {}
+    for depth in (1, 2, 4):
+        run = Run(data="spirals", lr=0.03, depth=depth, seed=seed).advance(300)
+        wrong[depth] = train_error(run)
+    assert 0.2 < wrong[1] < 0.32 and 0.01 < wrong[2] < 0.08 and wrong[4] < 0.02
+    now = Run(data="spirals", lr=0.03, depth=30, seed=seed).look()
+    assert now.similarity[-1] > 0.95
+    assert not (rising(now.spread) or falling(now.spread))
+    assert not (rising(now.gradient) or falling(now.gradient))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_09_with_30_layers_a_skip_past_a_small_branch_brings_the_spirals_back(seed):
+    settings = {"data": "spirals", "depth": 30, "lr": 0.03, "seed": seed}
+    assert train_error(Run(**settings).advance(300)) > 0.25
+    for cure in {"branch_scale": 0.18}, {"norm": "batch"}:
+        assert train_error(Run(**settings, skip=True, **cure).advance(300)) < 0.1
+
+
+def test_09_one_line_makes_the_same_run_again():
+    first, same, other = numbers(stored(PLAYGROUND, "dce0789a"), "loss")
+    assert first == same != other
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -1697,13 +1895,3 @@ def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_
     assert (outputs @ outputs.T).mean() > 0.95
     now = run.advance(100).look()
     assert now.gradient[0] < 1e-3 * now.gradient[-1]
-
-
-@pytest.mark.slow
-def test_09_with_30_layers_a_spiral_is_lost_and_a_skip_past_a_small_branch_brings_it_back():
-    spirals = {"data": "spirals", "depth": 30, "lr": 0.03}
-    for seed in range(3):
-        assert Run(**spirals, seed=seed).advance(300).errors[-1][1] > 0.25
-        assert (
-            Run(**spirals, skip=True, branch_scale=0.18, seed=seed).advance(300).errors[-1][1] < 0.1
-        )

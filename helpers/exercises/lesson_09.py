@@ -1,4 +1,7 @@
-"""Lesson 09: three networks that do not train, and one setting that cures each. Many answers are right, so each is tried out."""
+"""Lesson 09: the update of a layer; and three networks that do not train, with one setting that cures each.
+
+Of the cures many are right, so each is tried out.
+"""
 
 import torch
 
@@ -14,6 +17,17 @@ SICK = {
     "stuck": {"depth": 40, "norm": "layer"},
 }
 KNOBS = ("width", "gain", "norm", "skip", "branch_scale", "lr", "batch")
+
+
+def update(before, after):
+    """The length of the step, as a share of the length of the weights."""
+    return (after - before).norm() / before.norm()
+
+
+def weights(generator):
+    """A layer's weights before and after a small step, a middling one, and one that doubles them."""
+    before, step = (torch.randn(6, 4, generator=generator) for _ in range(2))
+    return [(before, before + 0.002 * step), (3 * before, before + step), (before, 2 * before)]
 
 
 def one_knob():
@@ -62,10 +76,33 @@ def try_out(name, cure):
 
 EXERCISES = [
     Exercise(
+        answer=update,
+        instances=weights,
+        praise="A ratio of lengths says by what share a step moves a layer, however long its weights are.",
+        mistakes="""
+            divide by the length before the step, not after it
+                / before.norm() → / after.norm()
+            upside down: the length of the step comes first
+                (after - before).norm() / before.norm() → before.norm() / (after - before).norm()
+            that is the length of the step alone: divide it by the length of the weights before
+                / before.norm() →
+            that is how much longer the weights have become; a step can turn them, too: take the length of the difference
+                (after - before).norm() → (after.norm() - before.norm())
+            the lengths may shrink, so abs() helps, but a step can turn the weights without a change of length: take the length of the difference
+                (after - before).norm() → (after.norm() - before.norm()).abs()
+            the root is missing: a length is the root of the sum of squares
+                .norm() → .square().sum()
+            divide length by length, and not each weight's step by this weight
+                (after - before).norm() / before.norm() → ((after - before) / before).norm()
+            a length is the root of the sum of squares, not the sum of the sizes
+                .norm() → .abs().sum()
+        """,
+    ),
+    Exercise(
         answer=one_knob,
         instances=lambda generator: [()],
         look=look,
         accept=lambda parts: None,  # `look` has tried it out
         praise="Three networks, three illnesses, and one knob each.",
-    )
+    ),
 ]
