@@ -142,7 +142,7 @@ const engine = (() => {
 
   // --- memory, and the inner loops -----------------------------------------------------------------------------------
 
-  const RING = 8
+  const RING = 12  // at least as many as a block takes, and the gradient that it adds to its own
   const STRIP = 8
 
   // The memory that a pass writes to, in slots of one size, and the loops over what is there. The same slots serve every pass: new
@@ -292,11 +292,11 @@ const engine = (() => {
     }
   }
 
-  // value: from z to a. slope: of the activation at a. steep: the slope as a share of the steepest; null where nothing saturates.
+  // value: from z to a. steep: the slope at a, as a share of the steepest; null where nothing saturates.
   const ACTIVATIONS = {
     relu: { steep: null },
-    tanh: { value: Math.tanh, slope: (a) => 1 - a * a, steep: (a) => 1 - a * a },
-    sigmoid: { value: (z) => 1 / (1 + Math.exp(-z)), slope: (a) => a * (1 - a), steep: (a) => 4 * a * (1 - a) },
+    tanh: { value: Math.tanh, steep: (a) => 1 - a * a },
+    sigmoid: { value: (z) => 1 / (1 + Math.exp(-z)), steep: (a) => 4 * a * (1 - a) },
     linear: { steep: null },
   }
 
@@ -316,9 +316,17 @@ const engine = (() => {
 
     backward(gradient, { memory, dtype }) {
       if (this.kind === 'linear') return gradient
-      const a = this.a, found = memory.take(a.length), { slope } = ACTIVATIONS[this.kind]
+      const a = this.a, found = memory.take(a.length)
       if (this.kind === 'relu') memory.run('pass', found, gradient, a, a.length)
-      else for (let k = 0; k < a.length; k++) found[k] = gradient[k] * slope(a[k])
+      else if (this.kind === 'tanh') for (let k = 0; k < a.length; k++) found[k] = gradient[k] * (1 - a[k] * a[k])
+      else {  // in float16, and only there, torch rounds each step of a sigmoid's gradient
+        const step = dtype === DTYPES.float16 ? dtype.round : asIs
+        for (let k = 0; k < a.length; k++) found[k] = 1 - a[k]
+        step(found)
+        for (let k = 0; k < a.length; k++) found[k] *= gradient[k]
+        step(found)
+        for (let k = 0; k < a.length; k++) found[k] *= a[k]
+      }
       return dtype.round(found)
     }
   }

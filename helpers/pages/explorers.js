@@ -1,0 +1,200 @@
+// The explorers of helpers/live/explorers.py on the engine: each a function from data to a function from settings to a picture, the
+// same panels, sentences and tables as there. What changes there, changes here.
+//
+// A classic script, for a page and for its worker; it needs engine.js before it.
+
+const explorers = (() => {
+  'use strict'
+
+  // --- numbers as Python writes them -----------------------------------------------------------------------------------
+
+  // format(value, '.3g'), also with f, and with % for 'f' of a share in percent.
+  function format(value, form) {
+    const [, digits, kind] = form.match(/^\.(\d+)([gf%])$/)
+    if (kind === '%') return `${format(100 * value, `.${digits}f`)}%`
+    if (Number.isNaN(value)) return 'nan'
+    if (!Number.isFinite(value)) return value < 0 ? '-inf' : 'inf'
+    if (kind === 'f') return even(value, +digits, (number) => number.toFixed(+digits))
+    if (value === 0) return '0'
+    const places = digits - 1 - Number(value.toExponential().split('e')[1])
+    const [mantissa, exponent] = even(value, places, (number) => number.toExponential(digits - 1)).split('e')
+    if (exponent >= -4 && exponent < +digits) return trimmed(Number(`${mantissa}e${exponent}`).toFixed(Math.max(0, digits - 1 - exponent)))
+    return `${trimmed(mantissa)}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`
+  }
+
+  // Of two texts that are as near, Python takes the one with an even last digit, and JavaScript the greater one. places: after the
+  // point.
+  function even(value, places, write) {
+    const halves = places >= 0 ? value * 2 * 10 ** places : value / (10 ** -places / 2)
+    const tie = halves % 2 !== 0 && Number.isInteger(halves) && (places < 0 || Number.isInteger(value * 2 ** (places + 1)))
+    const text = write(value), odd = text.match(/(\d)(e.*)?$/)[1] % 2 === 1
+    return tie && odd ? write(value * (1 - 2 ** -50)) : text
+  }
+
+  const trimmed = (text) => (text.includes('.') ? text.replace(/\.?0+$/, '') : text)
+
+  // --- panels, as in panels.py -----------------------------------------------------------------------------------------
+
+  // An axis of layers, or of powers of ten, ends at one of a few places, so that it seldom moves.
+  const LAYERS = [1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200]
+  const DECADES = [2, 5, 10, 16, 24, 32, 40, 50, 100, 200, 300]
+
+  const range = (count, first = 0) => Float64Array.from({ length: count }, (_, k) => first + k)
+  const makeAxis = (label, low, high, more = {}) => ({ label, low, high, log: false, whole: false, ticks: null, ...more })
+  const makeLine = (x, y, name = '', style = 0, kind = 'line', color = null) => ({ x, y, name, style, kind, color })
+  const makePanel = (title, x, y, more = {}) => (
+    { title, x, y, lines: [], sentence: '', shades: null, lost: null, zero: null, limit: null, ...more })
+  const makePicture = (panels, table, marks = []) => (
+    { panels, table, marks, sentence: panels.map((panel) => panel.sentence).join(' ').trim() })
+
+  // A table of texts: names of columns, and rows of a name and numbers in this form.
+  const texts = (head, rows, form) => [head, ...rows.map(([name, ...cells]) => [name, ...cells.map((cell) => format(cell, form))])]
+
+  // A panel with a line over the layers for each of `rows`, names and arrays.
+  function curves(title, label, quantity, rows, { law = null, limit = null, first = 1, backward = false, unit = 'layer', intro = '' } = {}) {
+    const named = Object.entries(rows), values = named.map(([, row]) => row), layers = range(values[0].length, first)
+    const lines = named.map(([name, row], k) => makeLine(layers, row, name, k))
+    if (law) lines.push(makeLine(layers, law[1], law[0], 0, 'law'))
+    const all = values.flatMap((row) => [...row]), finite = all.every(Number.isFinite)
+    const y = decades(label, finite || !limit ? all : [...all, limit[1]])
+    if (limit) limit = y.low < limit[1] && limit[1] < y.high ? [...limit, backward ? 'right' : 'left'] : null
+    const said = named.map(([name, row]) => (
+      tell(`${named.length > 1 ? `${name}: the` : 'The'} ${quantity}`, row, layers, backward, unit)))
+    const where = (test) => layers.filter((_, k) => values.some((row) => test(row[k])))
+    return makePanel(title, layerAxis(layers, unit), y, {
+      lines, sentence: intro + said.join(' '), limit, lost: where((value) => !Number.isFinite(value)), zero: where((value) => value === 0),
+    })
+  }
+
+  function layerAxis(layers, unit = 'layer') {
+    const end = LAYERS.find((place) => place >= layers.at(-1))
+    return makeAxis(unit, layers[0] - 0.5, end + 0.5, { whole: true })
+  }
+
+  // A logarithmic axis that holds all values from 1e-300 to 1e300.
+  function decades(label, values) {
+    const powers = values.filter((value) => Number.isFinite(value) && value > 0).map(Math.log10)
+    const low = powers.length ? Math.min(...powers) : 0, high = powers.length ? Math.max(...powers) : 0
+    const below = DECADES.find((end) => -end <= low) ?? 300, above = DECADES.find((end) => end >= high) ?? 300
+    return makeAxis(label, Number(`1e-${below}`), Number(`1e${above}`), { log: true })
+  }
+
+  // What a curve shows, in a sentence.
+  function tell(name, row, layers, backward, unit) {
+    if (backward) [row, layers] = [row.toReversed(), layers.toReversed()]
+    const k = row.findIndex((value) => !Number.isFinite(value)), last = row.length - 1, short = (value) => format(value, '.2g')
+    if (k >= 0) {
+      const before = k ? ` after ${short(row[k - 1])} at ${unit} ${layers[k - 1]}` : ''
+      return `${name} overflows at ${unit} ${layers[k]}${before}: where × stands, values are no longer finite.`
+    }
+    if (row[0] === 0 || row[last] === 0) {
+      const zero = [...layers].filter((_, at) => row[at] === 0)
+      const where = `(marked ▼), ${Math.min(...zero)} to ${Math.max(...zero)}`
+      return `${name} is exactly zero at ${zero.length} of ${row.length} ${unit}s ${where}.`
+    }
+    if (row.length === 1) return `${name} of the one ${unit} is ${format(row[0], '.3g')}.`
+    const change = Math.log(row[last]) - Math.log(row[0])  // of a quotient, which may overflow
+    const way = Math.abs(change) < Math.log(2) ? 'stays near' : change > 0 ? 'grows from' : 'falls from'
+    const ends = `${short(row[0])} at ${unit} ${layers[0]}${way === 'stays near' ? ',' : ' to'} ${short(row[last])} at ${unit} ${layers[last]}`
+    const rate = Math.exp(change / last)
+    return `${name} ${way} ${ends}: a factor of ${format(rate, rate < 100 ? '.3f' : '.3g')} a ${unit}.`
+  }
+
+  // --- the signal, layer by layer --------------------------------------------------------------------------------------
+
+  const CRITICAL = { relu: 2 ** 0.5, tanh: 1, linear: 1 }  // gains that keep a small signal's size
+  const UNIT_GAIN = { ...CRITICAL, sigmoid: 4 }  // ... and a gradient's, where the activation is steepest
+  const WINDOW = 5  // the pre-activations from -WINDOW to WINDOW are drawn
+
+  // data: the engine's memory; x, float32, and y, class numbers, of at least `batch` digits; seed; backward, whether to show the
+  // stream and the gradient, not the pre-activations.
+  function signal({ memory, x, y, seed, backward }) {
+    const weights = new engine.Weights(seed)
+    return (settings) => {
+      const { depth, gain, activation, dtype = 'float32', batch = y.length } = settings
+      const layers = engine.build(weights, { ...settings, factor: () => gain })
+      const inputs = x.subarray(0, batch * weights.inputs), labels = backward ? y.subarray(0, batch) : null
+      const seen = engine.profile(layers, inputs, labels, { memory, batch, dtype })
+      const std = backward ? seen.stream_std : seen.pre_std
+      const [rate, factor] = growth(settings), grown = Array.from({ length: depth }, (_, k) => factor ** k)
+      const title = backward ? 'Forward: size of the signal' : 'Size of the signal: std of z'
+      const panels = [curves(title, 'standard deviation', 'size', { measured: std }, {
+        law: rate && [rate, grown.map((times) => std[0] * times)], limit: [`largest ${dtype}`, engine.DTYPES[dtype].largest],
+      })]
+      if (backward) {
+        const last = seen.gradient.at(-1), law = rate && [rate, grown.map((times) => last * times).reverse()]
+        const rows = { measured: seen.gradient }
+        panels.push(curves('Backward: size of the gradient', 'norm of the gradient', 'gradient', rows, { law, backward: true }))
+      } else panels.push(histograms(seen))
+      return makePicture(panels, layerTable(seen, activation), marks(settings))
+    }
+  }
+
+  // Where the pre-activations lie: a column a layer, the stronger the more values.
+  function histograms(seen) {
+    const depth = seen.counts.length, cells = 101, values = new Float64Array(cells * depth)
+    const bounds = Array.from({ length: cells + 1 }, (_, k) => -WINDOW + (k * 2 * WINDOW) / cells)
+    let inside = 0
+    for (let layer = 0; layer < depth; layer++) {
+      const total = seen.counts[layer].reduce((sum, count) => sum + count, 0)
+      if (!total) continue
+      const below = interpolated(bounds, seen.edges[layer], seen.counts[layer])
+      for (let cell = 0; cell < cells; cell++) values[cell * depth + layer] = (below[cell + 1] - below[cell]) / total
+      if (layer === depth - 1) inside = (below[cells] - below[0]) / total
+    }
+    const said = seen.nonfinite[depth - 1] === 1 ? 'In the last layer no finite value is left.' : (
+      `In the last layer ${format(inside, '.0%')} of the finite pre-activations lie between -5 and 5.`)
+    const shades = {
+      values, x: [0.5, depth + 0.5], y: [-WINDOW, WINDOW], quantity: 'share', top: (bounds[1] - bounds[0]) / (2 * Math.PI) ** 0.5,
+      root: true, percent: true, colors: null, texts: null, columns: depth,
+    }
+    const layers = range(depth, 1), lost = layers.filter((_, k) => seen.nonfinite[k] > 0)
+    const y = makeAxis('value of the pre-activation', -WINDOW, WINDOW)
+    return makePanel('Pre-activations (stronger: more of them)', layerAxis(layers), y, { sentence: said, shades, lost })
+  }
+
+  // How many values lie below each of the places, if those of a bin are spread evenly over it.
+  function interpolated(places, edges, counts) {
+    let bin = 0, before = 0
+    return places.map((place) => {
+      while (bin < counts.length && edges[bin + 1] <= place) before += counts[bin++]
+      if (bin === counts.length || place <= edges[bin]) return before
+      return before + (counts[bin] * (place - edges[bin])) / (edges[bin + 1] - edges[bin])
+    })
+  }
+
+  // The law: a name and the factor by which a layer multiplies the signal's size. [null, 1] where no constant factor is the law.
+  function growth({ activation, gain, norm = 'none', skip = false, branch_scale = 1, order = 'pre' }) {
+    const bent = skip && order === 'post' && activation === 'relu'
+    if (!['relu', 'linear'].includes(activation) || norm !== 'none' || bent) return [null, 1]
+    const [name, factor] = activation === 'relu' ? ['gain/√2', gain / 2 ** 0.5] : ['gain', gain]
+    if (skip) return [`√(1+(α·${name})²) a layer`, (1 + (branch_scale * factor) ** 2) ** 0.5]
+    return [`${name} a layer`, factor]
+  }
+
+  // Marks below sliders: the critical gain, where neither norm nor skip is, and 1/√blocks.
+  function marks({ depth, activation, norm = 'none', skip = false, branch_scale = null }) {
+    const found = [], blocks = (depth - 1) ** -0.5
+    if (activation in CRITICAL && norm === 'none' && !skip) {
+      const what = activation === 'tanh' ? 'for small signals' : 'critical'
+      found.push(['gain', CRITICAL[activation], `${what} ${format(CRITICAL[activation], '.3f')}`])
+    }
+    if (branch_scale !== null && depth > 1) found.push(['branch_scale', blocks, `1/√blocks ${format(blocks, '.2f')}`])
+    return found
+  }
+
+  // A table of the first, the middle and the last layer.
+  function layerTable(seen, activation) {
+    const kind = ['relu', 'linear'].includes(activation) ? 'dead' : 'saturated', depth = seen.pre_std.length
+    const columns = seen.gradient ? { size: seen.stream_std, gradient: seen.gradient } : { 'mean of z': seen.pre_mean, 'std of z': seen.pre_std }
+    const rows = [['layer', ...Object.keys(columns), kind, 'NaN, inf']]
+    for (const k of new Set([0, Math.floor((depth - 1) / 2), depth - 1])) {
+      const stuck = seen.nonfinite[k] === 1 ? '–' : format(seen[kind][k], '.0%')
+      const numbers = Object.values(columns).map((column) => format(column[k], '.3g'))
+      rows.push([String(k + 1), ...numbers, stuck, format(seen.nonfinite[k], '.0%')])
+    }
+    return rows
+  }
+
+  return { signal, format }
+})()
