@@ -611,31 +611,11 @@ const engine = (() => {
     return { low, high, mean: (sum / count) * unit, std: Math.sqrt(apart / count) * unit }
   }
 
-  // The greatest size of a value; NaN if there is one.
-  function greatest(values) {
-    let found = 0
-    for (let k = 0; k < values.length; k++) {
-      const size = Math.abs(values[k])
-      if (!(size <= found)) found = size
-      if (size !== size) return NaN
-    }
-    return found
-  }
-
-  // The Euclidean length.
+  // The Euclidean length, as torch.linalg.vector_norm has it: 0 where the squares underflow, infinite where they overflow.
   function norm(values) {
-    const unit = greatest(values)
-    if (!(unit > 1e-150 && unit < 1e150)) return scaledNorm(values, unit)
     let squares = 0
     for (let k = 0; k < values.length; k++) squares += values[k] * values[k]
     return Math.sqrt(squares)
-  }
-
-  function scaledNorm(values, unit) {
-    if (unit === 0 || !Number.isFinite(unit)) return unit
-    let squares = 0
-    for (let k = 0; k < values.length; k++) squares += (values[k] / unit) ** 2
-    return Math.sqrt(squares) * unit
   }
 
   // The share of the outputs where the activation is flat.

@@ -196,5 +196,177 @@ const explorers = (() => {
     return rows
   }
 
-  return { signal, format }
+  // --- a gradient as a product -----------------------------------------------------------------------------------------
+
+  const SHARE = ['gradient, as a share of the last', 'gradient']
+
+  // data: memory; x and y of the digits; seed.
+  function product({ memory, x, y, seed }) {
+    const width = 128, weights = Object.fromEntries(Object.entries(UNIT_GAIN).map(([name, gain]) => [name, new engine.Weights(seed, { gain })]))
+
+    // The real network's gradients after each of the steps 0 to depth, as shares of the last.
+    function sharesOfLast(skip, { factor, depth, activation }) {
+      const network = { depth: depth + 1, width, activation, skip, factor: (layer) => (layer ? factor : 1) }  // the first only brings 64 to 128
+      const layers = engine.build(weights[activation], network)
+      const { gradient } = engine.profile(layers, x, y, { memory, batch: y.length, dtype: 'float64' })
+      return gradient.map((size) => (size === 0 ? 0 : size / gradient[depth]))
+    }
+
+    return (settings) => {
+      const { factor, depth, activation } = settings
+      const back = Array.from({ length: depth + 1 }, (_, k) => depth - k)  // how many steps the gradient has come back
+      const panels = ['Plain, x → F(x): F′ a layer', 'With a skip, x → x + F(x): 1 + F′ a layer'].map((title, skip) => {
+        const lawful = skip && ['relu', 'linear'].includes(activation)
+        const law = lawful ? ['√(1+F′²)', back.map((steps) => (1 + factor ** 2) ** (steps / 2))] : null
+        const real = sharesOfLast(Boolean(skip), settings)
+        const rows = { product: back.map((steps) => Math.abs(skip + factor) ** steps), 'real network': real }
+        const look = { limit: ['smallest float32', 2 ** -149], first: 0, backward: true }
+        return curves(title, ...SHARE, rows, { law, intro: skip ? 'With a skip: ' : 'Plain: ', ...look })
+      })
+      const rows = [['product', factor ** depth, (1 + factor) ** depth], ['real network', ...panels.map((panel) => panel.lines[1].y[0])]]
+      return makePicture(panels, texts(['at layer 0', 'plain', 'with skip'], rows, '.2g'))
+    }
+  }
+
+  // --- the same matrix over and over -----------------------------------------------------------------------------------
+
+  const SIDE = 64
+  const STEPS = 200
+
+  // data: seed.
+  function recurrent({ seed }) {
+    const known = {}
+
+    return ({ gain, steps, matrix }) => {
+      const { sizes, radius } = (known[matrix] ??= wayBack(matrix, new engine.Generator(seed)))
+      const back = Array.from({ length: steps + 1 }, (_, k) => steps - k)  // how many steps the gradient has come back
+      const laws = [['gain a step', gain], ['spectral radius a step', gain * radius]]
+      const panels = ['A new matrix in each step (depth)', 'The same matrix in each step (time)'].map((title, k) => {
+        const [name, factor] = laws[k], rows = { measured: back.map((step) => gain ** step * sizes[k][step]) }
+        const look = { first: 0, unit: 'step', backward: true, intro: `${title.split(' (')[0]}: ` }
+        return curves(title, ...SHARE, rows, { law: [name, back.map((step) => factor ** step)], ...look })
+      })
+      const rows = [['law, a step', ...laws.map(([, factor]) => factor)], ['gradient at step 0', ...panels.map((panel) => panel.lines[0].y[0])]]
+      const mark = ['gain', 1 / radius, `radius 1: ${format(1 / radius, '.2f')}`]
+      return makePicture(panels, texts(['', 'new', 'same'], rows, '.3g'), [mark])
+    }
+  }
+
+  // The sizes of a gradient on its way back through new matrices, and through the first of them over and over, as shares of its size
+  // at the start; and the spectral radius of the first.
+  function wayBack(kind, generator) {
+    const weights = Array.from({ length: STEPS }, () => weightMatrix(kind, generator))
+    const start = generator.randn(16 * SIDE, Float64Array)
+    const sizes = [weights, Array(STEPS).fill(weights[0])].map((matrices) => {
+      let gradient = start
+      const found = [length(gradient)]
+      for (const matrix of matrices) {
+        gradient = times(gradient, transposed(matrix))
+        found.push(length(gradient))
+      }
+      return found.map((size) => size / found[0])
+    })
+    return { sizes, radius: spectralRadius(weights[0]) }
+  }
+
+  // A matrix of one of three kinds, of gain 1.
+  function weightMatrix(kind, generator) {
+    const random = generator.randn(SIDE * SIDE, Float64Array)
+    if (kind === 'orthogonal') return orthogonal(random)
+    const mirrored = transposed(random)
+    return random.map((value, k) => (kind === 'random' ? value : (value + mirrored[k]) / 2 ** 0.5) / 8)
+  }
+
+  const length = (values) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))
+  const transposed = (matrix) => matrix.map((_, k) => matrix[(k % SIDE) * SIDE + Math.floor(k / SIDE)])
+
+  // a b, of rows of SIDE numbers.
+  function times(a, b) {
+    const out = new Float64Array(a.length)
+    for (let row = 0; row < a.length; row += SIDE) {
+      for (let k = 0; k < SIDE; k++) for (let column = 0; column < SIDE; column++) out[row + column] += a[row + k] * b[k * SIDE + column]
+    }
+    return out
+  }
+
+  // The Q of a matrix's QR decomposition: its columns, each made perpendicular to those before (twice, for rounding) and as long as
+  // 1. LAPACK turns some of them around, which changes no length.
+  function orthogonal(matrix) {
+    const columns = transposed(matrix)
+    for (let k = 0; k < SIDE; k++) {
+      const column = columns.subarray(k * SIDE, (k + 1) * SIDE)
+      for (let step = 0; step < 2 * k; step++) {
+        const before = columns.subarray((step % k) * SIDE, (step % k + 1) * SIDE)
+        let along = 0
+        for (let at = 0; at < SIDE; at++) along += before[at] * column[at]
+        for (let at = 0; at < SIDE; at++) column[at] -= along * before[at]
+      }
+      const size = length(column)
+      for (let at = 0; at < SIDE; at++) column[at] /= size
+    }
+    return transposed(columns)
+  }
+
+  // The size of the largest eigenvalue: by Gelfand's formula, the k-th root of the size of the matrix's k-th power, here for k = 2^40.
+  function spectralRadius(matrix) {
+    let log = 0, share = 1
+    for (let k = 0; k < 40; k++, share /= 2) {
+      const size = length(matrix)
+      log += share * Math.log(size)
+      matrix = matrix.map((value) => value / size)
+      matrix = times(matrix, matrix)
+    }
+    return Math.exp(log)
+  }
+
+  // --- running averages ------------------------------------------------------------------------------------------------
+
+  // data: x of the digits, `train` for training and then those for the test; seed, of the draw of the batches.
+  function averages({ x, train, seed }) {
+    const weights = new engine.Weights(2, { gain: 2 }).hidden(0, 1), inputs = weights.length
+    const unit = Float32Array.from({ length: x.length / inputs }, (_, k) => weights.reduce((sum, value, at) => sum + value * x[k * inputs + at], 0))
+    const z = unit.subarray(0, train), test = unit.subarray(train), eps = 1e-5
+    const normalized = (mean, variance) => test.map((value) => (value - mean) / Math.sqrt(variance + eps))
+
+    return ({ mode, batches, batch, momentum }) => {
+      const generator = new engine.Generator(seed), running = [[1, 0]], single = []
+      for (let k = 0; k < batches; k++) {
+        const { mean, variance } = moments([...generator.randint(train, batch)].map((example) => z[example]))
+        const unbiased = (variance * batch) / (batch - 1), [before, around] = running[k]
+        running.push([before + momentum * (unbiased - before), around + momentum * (mean - around)])
+        single.push([unbiased, mean])
+      }
+      const own = moments(test), inTrain = normalized(own.mean, own.variance), [variance, mean] = running[batches]
+      const output = mode === 'eval' ? normalized(mean, variance) : inTrain
+      const seen = range(batches + 1), all = moments(z), after = moments(output)
+      all.variance *= train / (train - 1)
+      const curve = (name, k) => [
+        makeLine(seen, running.map((values) => values[k]), name, k), makeLine(seen.slice(1), single.map((values) => values[k]), '', k, 'points')]
+      const short = (value) => format(value, '.2f')
+      const said = `After ${batches} batches of ${batch} the running mean is ${short(mean)} (of all training digits ${short(all.mean)}), `
+        + `the running variance ${short(variance)} (${short(all.variance)}).`
+      const then = `In ${mode} mode the output for the test digits has mean ${short(after.mean)} and variance ${short(after.variance)}.`
+      const left = makePanel('Running averages (hollow: each batch\'s own)', makeAxis('training batches seen', 0, 100), makeAxis('value', -4, 8), {
+        lines: [...curve('variance', 0), ...curve('mean', 1)], sentence: said })
+      const right = makePanel('Output for the 297 test digits', makeAxis('output', -5, 5), makeAxis('density', 0, 0.6), {
+        lines: [makeLine(...density(output), 'chosen mode'), makeLine(...density(inTrain), 'train mode', 1)], sentence: then })
+      const rows = [['running averages', mean, variance], ['all training digits', all.mean, all.variance], ['output', after.mean, after.variance]]
+      return makePicture([left, right], texts(['', 'mean', 'variance'], rows, '.3f'))
+    }
+  }
+
+  // Mean and biased variance.
+  function moments(values) {
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+    return { mean, variance: values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length }
+  }
+
+  // The histogram of the values from -5 to 5 as a curve: bins' middles, and shares per unit.
+  function density(values) {
+    const counts = new Float64Array(25)
+    for (const value of values) if (value >= -WINDOW && value <= WINDOW) counts[Math.min(24, Math.floor(((value + WINDOW) / (2 * WINDOW)) * 25))]++
+    return [counts.map((_, k) => -WINDOW + (k + 0.5) * 0.4), counts.map((count) => count / values.length / 0.4)]
+  }
+
+  return { signal, product, recurrent, averages, format }
 })()

@@ -31,14 +31,16 @@ def base64_of(content):
 
 
 def digits_data(examples):
-    """The first training digits, as small as they can be sent: numbers of pixels, and what they stand
-    for. The page gets the same float32 values as a lesson does."""
-    x, y, *_ = digits(0)
-    levels = x.unique()  # sorted: the pixels 0 to 16, standardized
-    pixels = torch.searchsorted(levels, x[:examples]).to(torch.uint8)
-    labels = y[:examples].to(torch.uint8)
+    """The first digits, as small as they can be sent: numbers of pixels, and what they stand for.
+
+    The 1500 for training, then the 297 for the test. The page gets a lesson's float32 values.
+    """
+    data = digits(0)
+    x, y = torch.cat([data.x, data.x_test])[:examples], torch.cat([data.y, data.y_test])[:examples]
+    levels = data.x.unique()  # sorted: the pixels 0 to 16, standardized
+    pixels = torch.searchsorted(levels, x).to(torch.uint8)
     return {
         "pixels": base64_of(pixels.numpy().tobytes()),
-        "labels": base64_of(labels.numpy().tobytes()),
+        "labels": base64_of(y.to(torch.uint8).numpy().tobytes()),
         "levels": levels.tolist(),
     }
