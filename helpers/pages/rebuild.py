@@ -1,7 +1,7 @@
-"""Rebuilds engine.wasm from engine.c: `pip install ziglang==0.17.1`, then `python helpers/pages/rebuild.py`.
+"""Rebuilds the binaries from engine.c: `pip install ziglang==0.17.1`, then `python helpers/pages/rebuild.py`.
 
-The binary records the sha256 of its source, in a section of its own that browsers skip. So a test
-can say whether the two belong together without a compiler.
+A binary records the sha256 of its source, in a section of its own that browsers skip. So a test can
+say whether the two belong together without a compiler.
 """
 
 import hashlib
@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCE, BINARY = HERE / "engine.c", HERE / "engine.wasm"
+SOURCE = HERE / "engine.c"
+BINARIES = {"engine_fma.wasm": "-msimd128 -mrelaxed-simd", "engine.wasm": "-msimd128"}
 SECTION = b"source sha256"
 FLAGS = (
-    "-target wasm32-freestanding -O3 -msimd128 -ffp-contract=off -nostdlib "
+    "-target wasm32-freestanding -O3 -ffp-contract=off -nostdlib "
     "-Wl,--no-entry -Wl,--strip-all -Wl,--export=__heap_base"
 )
 FUNCTIONS = "product", "pack", "pass", "dead", "summary"
@@ -26,21 +27,22 @@ def source_sum():
     return hashlib.sha256(SOURCE.read_text("utf-8").encode()).hexdigest()
 
 
-def recorded_sum():
-    """The sha256 of the source that engine.wasm was built from, as the binary records it."""
-    return BINARY.read_bytes().rpartition(SECTION)[2].decode(errors="replace")
+def recorded_sum(name):
+    """The sha256 of the source that this binary was built from, as the binary records it."""
+    return (HERE / name).read_bytes().rpartition(SECTION)[2].decode(errors="replace")
 
 
 def main():
-    """Compiles, adds the section with the sum, and writes engine.wasm."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "engine.wasm"
-        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS.split(), *EXPORTS]
-        subprocess.run([*command, "-o", out, SOURCE], check=True)
-        content = bytes([len(SECTION)]) + SECTION + source_sum().encode()
-        assert len(content) < 128  # a longer section has a length of two bytes
-        BINARY.write_bytes(out.read_bytes() + bytes([0, len(content)]) + content)
-    print(f"{BINARY.name}: {BINARY.stat().st_size} bytes")
+    """Compiles, adds the section with the sum, and writes the binaries."""
+    content = bytes([len(SECTION)]) + SECTION + source_sum().encode()
+    assert len(content) < 128  # a longer section has a length of two bytes
+    for name, features in BINARIES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / name
+            options = [*FLAGS.split(), *features.split(), *EXPORTS, "-o", out]
+            subprocess.run([sys.executable, "-m", "ziglang", "cc", *options, SOURCE], check=True)
+            (HERE / name).write_bytes(out.read_bytes() + bytes([0, len(content)]) + content)
+        print(f"{name}: {(HERE / name).stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ const answers = (() => {
   return function answer(question) {
     const { figure, kind, wasm, data, settings, generation } = question
     if (kind) {
-      memory ??= new engine.Memory(bytes(wasm))
+      memory ??= new engine.Memory(wasm.map(bytes))
       computes.set(figure, explorers[kind]({ ...data, ...(data.digits ? digits(data.digits) : {}), memory }))
       return { figure, simd: memory.simd }
     }
