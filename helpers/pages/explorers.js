@@ -368,5 +368,21 @@ const explorers = (() => {
     return [counts.map((_, k) => -WINDOW + (k + 0.5) * 0.4), counts.map((count) => count / values.length / 0.4)]
   }
 
-  return { signal, product, recurrent, averages, format }
+  // --- recorded: every picture there is, from the page -----------------------------------------------------------------
+
+  // data: options, the controls' names and their options; pictures, by the options' numbers; parts, what the pictures have in common.
+  function recorded({ options, pictures, parts }) {
+    const known = []
+
+    function whole(value) {
+      if (Array.isArray(value)) return value.map(whole)
+      if (value === null || typeof value !== 'object') return value
+      if ('part' in value) return (known[value.part] ??= whole(parts[value.part]))
+      return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, whole(inner)]))
+    }
+
+    return (settings) => whole(pictures[options.map(([name, values]) => values.indexOf(settings[name])).join()])
+  }
+
+  return { signal, product, recurrent, averages, recorded, format }
 })()

@@ -3,8 +3,11 @@
 import base64
 import html
 import json
+from dataclasses import is_dataclass
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..datasets import digits
@@ -64,12 +67,52 @@ def described(explorer):
         z, z_test, seed = given
         data = {"digits": digits_data(len(z) + len(z_test)), "train": len(z), "seed": seed}
         kind = "averages"
+    elif all("options" in control for control in explorer.controls):
+        kind, data = "recorded", every_picture(explorer)
     else:
-        raise ValueError(
-            f"explorer must be one that the engine knows, got {type(explorer).__name__}"
-        )
+        name = type(explorer).__name__
+        raise ValueError(f"explorer must be one that the engine knows, got {name}")
     known = {"controls": explorer.controls, "settings": explorer.initial}
     return {"kind": kind, "data": data, **known}
+
+
+def every_picture(explorer):
+    """The pictures for all settings of an explorer whose controls are lists: a table to look them up.
+
+    What several pictures have in common is written once, as one of `parts`, and {"part": number}
+    stands for it.
+    """
+    options, known = [(control["name"], control["options"]) for control in explorer.controls], {}
+
+    def short(value):
+        if isinstance(value, dict):
+            value = {name: short(part) for name, part in value.items()}
+        elif isinstance(value, list):
+            value = [short(part) for part in value]
+        text = json.dumps(value)
+        if not isinstance(value, (dict, list)) or len(text) < 40:
+            return value
+        return {"part": known.setdefault(text, len(known))}
+
+    pictures = {}
+    for places in product(*(range(len(values)) for _, values in options)):
+        settings = {name: values[place] for place, (name, values) in zip(places, options)}
+        picture = explorer.compute(**settings)
+        shown = {"sentence": picture.sentence, **plain(picture)}
+        pictures[",".join(map(str, places))] = short(shown)
+    return {"options": options, "pictures": pictures, "parts": [json.loads(text) for text in known]}
+
+
+def plain(value):
+    """A picture as JSON can write it: six digits of a number, and None for what is not finite."""
+    if is_dataclass(value):
+        return {name: plain(part) for name, part in vars(value).items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        flat = value.ravel() if isinstance(value, np.ndarray) else value
+        return [plain(part) for part in flat]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def page(explorer, title):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import AveragesExplorer, Explorer, ProductExplorer, RecurrentExplorer
+from helpers import (
+    AveragesExplorer,
+    DepthExplorer,
+    Explorer,
+    ProductExplorer,
+    RecurrentExplorer,
+    SurfaceExplorer,
+)
 from helpers.live.explorers import MATRICES, look
 from helpers.live.panels import Axis, Line, Panel, Picture, Shades
 from helpers.live.widget import EXAMPLES, MENUS, RANGES
@@ -167,32 +174,31 @@ def rebuilt(picture):
 
 
 def listed(value):
-    """Arrays, tuples and None as lists; numbers with six digits."""
+    """Arrays, tuples and None as lists; numbers as texts of six digits."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return [listed(part) for part in value]
-    return (
-        []
-        if value is None
-        else float(f"{value:.6g}")
-        if isinstance(value, (float, np.floating))
-        else value
-    )
+    if value is None:
+        return []
+    return f"{value:.6g}" if isinstance(value, (int, float, np.number)) else value
 
 
 def frame(picture):
     """All of a picture but its values."""
     panels = []
     for panel in picture.panels:
-        lines = [
-            (line.name, line.style, line.kind, line.color, listed(line.x)) for line in panel.lines
-        ]
-        axes, limit = (vars(panel.x), vars(panel.y)), listed(panel.limit)
-        shades = panel.shades and {
-            k: listed(v) if k in "xy" else v
-            for k, v in vars(panel.shades).items()
-            if k not in ("values", "top")
-        }
-        panels.append([panel.title, axes, limit, listed(panel.lost), lines, shades])
+        about = [panel.title, listed(panel.limit), listed(panel.lost)]
+        for axis in (panel.x, panel.y):
+            about += [{**vars(axis), "ticks": listed(axis.ticks)}]
+        for line in panel.lines:
+            about += [(line.name, line.style, line.kind, line.color, listed(line.x))]
+        if panel.shades:
+            some = {
+                name: vars(panel.shades)[name]
+                for name in ("quantity", "root", "percent", "columns")
+            }
+            lists = [listed(vars(panel.shades)[name]) for name in ("x", "y", "colors", "texts")]
+            about += [some, lists]
+        panels.append(about)
     return panels, listed(picture.marks)
 
 
@@ -305,6 +311,26 @@ def test_the_page_shows_what_another_explorer_shows(page, kind):
         assert distance(ours, shown, (), "float64")[0] <= 1e-4
         assert words(ours) == words(shown)
         ends(ours, shown, "float64")
+
+
+@pytest.mark.parametrize("kind", ["depths", "surface"])
+def test_a_recorded_explorer_is_in_the_page_with_every_picture(page, kind):
+    side = np.linspace(-1, 1, 9)
+    surface = np.sin(4 * side[:, None]) + side**2
+    explorer = (
+        DepthExplorer(norm="none", skip=True)
+        if kind == "depths"
+        else SurfaceExplorer({"a": surface})
+    )
+    about = figures.described(explorer)
+    compute = make(page, about["kind"], **about["data"])
+    for name, values in about["data"]["options"]:
+        for value in values:
+            explorer.set(**{name: value})
+            ours, shown = explorer.picture, rebuilt(compute(explorer.state))
+            assert frame(ours) == frame(shown)
+            assert distance(ours, shown, (), "float64")[0] < 1e-5
+            assert (ours.sentence, listed(ours.table)) == (shown.sentence, listed(shown.table))
 
 
 # --- torch's random numbers ---------------------------------------------------------------------
