@@ -368,6 +368,42 @@ const explorers = (() => {
     return [counts.map((_, k) => -WINDOW + (k + 0.5) * 0.4), counts.map((count) => count / values.length / 0.4)]
   }
 
+  // --- learning rate x gain --------------------------------------------------------------------------------------------
+
+  const CIVIDIS = ['#FEE838', '#C3B369', '#8A8678', '#575D6D', '#123570', '#00224E']
+
+  // data: histories, from names to {loss, train_error}, each by epoch, learning rate and gain, with null for what is not finite;
+  // rates and gains, the values along the axes.
+  function map({ histories, rates, gains }) {
+    const last = Math.min(...Object.values(histories).map(({ loss }) => loss.length))
+
+    return ({ norm, epoch, lr, gain }) => {
+      const row = rates.indexOf(lr), column = gains.indexOf(gain), { loss, train_error: errors } = histories[norm]
+      const alive = (losses, y, x) => losses.slice(0, epoch).every((table) => table[y][x] !== null)
+      const right = rates.map((_, y) => gains.map((_, x) => (alive(loss, y, x) ? 1 - errors[epoch - 1][y][x] : NaN)))
+      const all = right.flat(), diverged = all.filter(Number.isNaN).length, good = all.filter((share) => share > 0.9).length
+      const said = `norm ${norm}, epoch ${epoch}: ${good} of ${all.length} cells are over 90 %${diverged ? `, ${diverged} diverged (×)` : ''}.`
+      const ends = (values) => [-0.5, values.length - 0.5], ticks = (values) => values.map((value, k) => [k, format(value, '.2g')])
+      const axes = [['gain', gains], ['learning rate', rates]].map(([label, values]) => makeAxis(label, ...ends(values), { ticks: ticks(values) }))
+      const frame = makeLine([-0.5, 0.5, 0.5, -0.5, -0.5].map((x) => column + x), [-0.5, -0.5, 0.5, 0.5, -0.5].map((y) => row + y), '', 1, 'outline')
+      const shades = {
+        values: Float64Array.from(all), x: ends(gains), y: ends(rates), quantity: 'train accuracy', top: 1, root: false, percent: true,
+        colors: CIVIDIS, texts: right.map((cells) => cells.map((share) => (Number.isNaN(share) ? '×' : format(100 * share, '.0f')))),
+        columns: gains.length,
+      }
+      const left = makePanel('Train accuracy, %', ...axes, { lines: [frame], sentence: said, shades })
+      const epochs = range(epoch, 1)
+      const lines = Object.entries(histories).map(([name, one], k) => makeLine(epochs, [...epochs].map((_, at) => (
+        one.loss[at][row][column] === null ? NaN : 100 * one.train_error[at][row][column])), name, k))
+      const rows = lines.map(({ name, y }) => [name, Number.isNaN(y[epoch - 1]) ? 'diverged' : format(y[epoch - 1] / 100, '.0%')])
+      const then = `Train error at learning rate ${format(lr, '.2g')}, gain ${format(gain, '.2g')}: ${rows.map((end) => end.join(' ')).join(', ')}.`
+      const lost = epochs.filter((_, at) => lines.some(({ y }) => Number.isNaN(y[at])))
+      const x = makeAxis('epoch', 1, Math.max(2, last), { whole: true })
+      const chosen = makePanel('The chosen network', x, makeAxis('train error, %', 0, 102), { lines, sentence: then, lost })
+      return makePicture([left, chosen], [['norm', 'train error'], ...rows])
+    }
+  }
+
   // --- recorded: every picture there is, from the page -----------------------------------------------------------------
 
   // data: options, the controls' names and their options; pictures, by the options' numbers; parts, what the pictures have in common.
@@ -384,5 +420,5 @@ const explorers = (() => {
     return (settings) => whole(pictures[options.map(([name, values]) => values.indexOf(settings[name])).join()])
   }
 
-  return { signal, product, recurrent, averages, recorded, format }
+  return { signal, product, recurrent, averages, map, recorded, format }
 })()

@@ -12,7 +12,13 @@ import torch
 
 from ..datasets import digits
 from ..live import widget
-from ..live.explorers import AveragesExplorer, Explorer, ProductExplorer
+from ..live.explorers import (
+    AveragesExplorer,
+    Explorer,
+    MapExplorer,
+    ProductExplorer,
+    RecurrentExplorer,
+)
 from .rebuild import BINARIES
 
 HERE = Path(__file__).parent
@@ -67,6 +73,15 @@ def described(explorer):
         z, z_test, seed = given
         data = {"digits": digits_data(len(z) + len(z_test)), "train": len(z), "seed": seed}
         kind = "averages"
+    elif isinstance(explorer, RecurrentExplorer):
+        kind, data = "recurrent", {"seed": explorer.seed}
+    elif isinstance(explorer, MapExplorer):
+        histories, rates, gains = given
+        about = {
+            name: {of: nested(getattr(one, of)) for of in ("loss", "train_error")}
+            for name, one in histories.items()
+        }
+        kind, data = "map", {"histories": about, "rates": rates, "gains": gains}
     elif all("options" in control for control in explorer.controls):
         kind, data = "recorded", every_picture(explorer)
     else:
@@ -101,6 +116,11 @@ def every_picture(explorer):
         shown = {"sentence": picture.sentence, **plain(picture)}
         pictures[",".join(map(str, places))] = short(shown)
     return {"options": options, "pictures": pictures, "parts": [json.loads(text) for text in known]}
+
+
+def nested(array):
+    """An array as lists in lists, as JSON can write it."""
+    return plain(array) if np.ndim(array) < 2 else [nested(part) for part in array]
 
 
 def plain(value):
