@@ -2,6 +2,7 @@
 
 import random
 import re
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,9 @@ from helpers.live.panels import Axis, Line, Panel, Picture, Shades
 from helpers.live.widget import EXAMPLES, MENUS, RANGES
 from helpers.pages import figures
 
+from . import lab
+from .live import sentence, slider, wait_for, whole
+
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>engine</title>{scripts}</head>
 <body><script>
 const sources = [...document.querySelectorAll('script.worker')].map((script) => script.textContent)
@@ -41,11 +45,19 @@ async function compute(figure, settings) {{ return plain((await askers[figure]({
 
 @pytest.fixture(scope="module")
 def page(browser, tmp_path_factory):
-    """A page with the engine, opened from a file in a browser whose network is off; nothing may go wrong on it."""
+    """A page with the engine."""
     path = tmp_path_factory.mktemp("pages") / "engine.html"
     path.write_text(PAGE.format(scripts=figures.scripts()), encoding="utf-8")
+    with opened_file(browser, path) as page:
+        yield page
+
+
+@contextmanager
+def opened_file(browser, path, script=""):
+    """A page opened from a file in a browser whose network is off; nothing may go wrong on it. script: runs before the page's."""
     context = browser.new_context(offline=True)
     page, wrong = context.new_page(), []
+    page.add_init_script(script)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda note: note.type == "error" and wrong.append(note.text))
     local = ("file:", "blob:", "data:")
@@ -281,6 +293,21 @@ def test_older_browsers_compute_the_same(page, digits):
         first, *others = (rebuilt(compute(settings)) for compute in computes)
         for other in others:
             assert distance(first, other, (), dtype)[0] < 1e-5
+
+
+@pytest.mark.parametrize("script", ["", "delete window.Worker"], ids=["worker", "no worker"])
+def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_path, script):
+    path, start = tmp_path / "page.html", {"depth": 20, "gain": 1.2, "width": 64}
+    path.write_text(figures.page(Explorer(**start), "One figure"), encoding="utf-8")
+    with opened_file(browser, path, script) as page:
+        figure = page.locator(".live")
+        wait_for(figure, **start)
+        before = sentence(figure)
+        slider(figure, "gain").press("ArrowRight")
+        wait_for(figure, **start | {"gain": 1.21})
+        assert sentence(figure) != before
+        assert whole(figure)
+        assert lab.violations(page, "main") == []
 
 
 # --- the other explorers ------------------------------------------------------------------------
