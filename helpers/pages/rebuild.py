@@ -22,21 +22,18 @@ FUNCTIONS = "product", "pack", "pass", "dead", "summary"
 EXPORTS = [f"-Wl,--export={name}{bits}" for name in FUNCTIONS for bits in (32, 64)]
 
 
-def source_sum():
-    """The sha256 of engine.c, in hexadecimal digits. Line ends count as one character."""
-    return hashlib.sha256(SOURCE.read_text("utf-8").encode()).hexdigest()
-
-
-def recorded_sum(name):
-    """The sha256 of the source that this binary was built from, as the binary records it."""
-    return (HERE / name).read_bytes().rpartition(SECTION)[2].decode(errors="replace")
+def source_sum(name):
+    """The sha256, in hexadecimal digits, of what this binary is built from: engine.c, whose line ends
+    count as one character, and the compiler's options."""
+    text = "\n".join([SOURCE.read_text("utf-8"), FLAGS, BINARIES[name]])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def main():
     """Compiles, adds the section with the sum, and writes the binaries."""
-    content = bytes([len(SECTION)]) + SECTION + source_sum().encode()
-    assert len(content) < 128  # a longer section has a length of two bytes
     for name, features in BINARIES.items():
+        content = bytes([len(SECTION)]) + SECTION + source_sum(name).encode()
+        assert len(content) < 128  # a longer section has a length of two bytes
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / name
             options = [*FLAGS.split(), *features.split(), *EXPORTS, "-o", out]
