@@ -37,6 +37,11 @@ const page = (() => {
     }
     next = { wanted: settings, generation: 0 }
     await work()
+    if (!simd) {
+      const note = document.createElement('p')
+      note.textContent = 'This browser has no WebAssembly with SIMD: the figure computes in plain JavaScript, and takes several times as long.'
+      root.append(note)
+    }
     return { ...shown, simd }
   }
 

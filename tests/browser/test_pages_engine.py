@@ -295,7 +295,12 @@ def test_older_browsers_compute_the_same(page, digits):
             assert distance(first, other, (), dtype)[0] < 1e-5
 
 
-@pytest.mark.parametrize("script", ["", "delete window.Worker"], ids=["worker", "no worker"])
+PLAIN = "delete window.Worker; delete window.WebAssembly"
+
+
+@pytest.mark.parametrize(
+    "script", ["", "delete window.Worker", PLAIN], ids=["worker", "no worker", "plain"]
+)
 def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_path, script):
     path, start = tmp_path / "page.html", {"depth": 20, "gain": 1.2, "width": 64}
     path.write_text(figures.page(Explorer(**start), "One figure"), encoding="utf-8")
@@ -308,6 +313,7 @@ def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_pa
         assert sentence(figure) != before
         assert whole(figure)
         assert lab.violations(page, "main") == []
+        assert figure.get_by_text("computes in plain JavaScript").count() == (script == PLAIN)
 
 
 # --- the other explorers ------------------------------------------------------------------------
