@@ -29,6 +29,7 @@ import helpers.live.explorers
 from helpers import Explorer, build, digits, fit, profile
 from helpers.live.run import Run
 from helpers.networks import ACTIVATIONS, Linear
+from helpers.pages import figures
 from helpers.signals import DTYPES
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -321,6 +322,25 @@ def press_times(call, name, blocks, presses=6):
     return [pair for turn in turns for pair in zip(*turn)]
 
 
+def page_press_times(call, name, blocks, presses=6):
+    """Seconds from the arrow key on a slider to the new picture's pixels: in JupyterLab, and in a page without a kernel that is
+    opened from a file in the same browser."""
+    with page_of(call) as lab_page, tempfile.TemporaryDirectory() as folder:
+        path, alone = Path(folder, "page.html"), lab_page.context.browser.new_page()
+        path.write_text(figures.page(eval(call), "benchmark"), "utf-8")
+        alone.goto(path.as_uri())
+        turns = []
+        for block in range(-1, blocks):  # the first warms up
+            delays = []
+            for page in (lab_page, alone):
+                page.bring_to_front()
+                root = page.locator(".live")
+                slider = root.get_by_role("slider", name=name, exact=True)
+                delays.append(press(page, root, slider, presses))
+            turns += [zip(*delays)] if block >= 0 else []
+    return [pair for turn in turns for pair in turn]
+
+
 def press(page, root, slider, times):
     """Presses an arrow key `times` times, each when the picture of the last has been shown; the delays in seconds."""
     delays = []
@@ -441,6 +461,11 @@ def main():
             what = f"{name}: key press to pixels, median / 95th percentile, against that figure"
             targets = TARGETS.get(name, (0.25, 0.2))
             print(row(what, pairs, *targets), flush=True)
+    for name in ("Explorer (02)", "Explorer (03)", "Explorer (05)", "Explorer (06)"):
+        if only in f"{name} in a page":
+            what = f"{name} in a page without a kernel: key press to pixels, against JupyterLab"
+            pairs = page_press_times(*EXPLORERS[name], 2 if quick else 6)
+            print(row(what, pairs, 1 if name == "Explorer (02)" else None, None), flush=True)
     for depth, rate, share in (20, 25, 0.8), (200, 10, 0.6):
         what = f"Playground, {depth} layers of 64"
         if only in what:

@@ -276,9 +276,9 @@ class RecurrentExplorer(Live):
     """
 
     def __init__(self, *, gain=1.0, steps=50, matrix="random", seed=1):
-        sizes, radii = {}, {}
+        sizes, radii, self.seed = {}, {}, seeded(seed)
         for kind in MATRICES:
-            generator = torch.Generator().manual_seed(seeded(seed))
+            generator = torch.Generator().manual_seed(self.seed)
             weights = [weight_matrix(kind, generator) for _ in range(RANGES["steps"][1])]
             radii[kind] = float(torch.linalg.eigvals(weights[0]).abs().max())
             start = torch.randn(16, 64, generator=generator, dtype=torch.double)
