@@ -258,7 +258,7 @@ EXPLORERS = {  # the call, as the lessons write it, and the slider that is moved
         'Explorer(depth=50, gain=1.2, width=128, norm="none", batch=256, backward=True)',
         "gain",
     ),
-    "ProductExplorer (05, 06)": ("helpers.ProductExplorer()", "factor"),
+    "ProductExplorer (06)": ("helpers.ProductExplorer()", "factor"),
     "Explorer (06)": (
         'Explorer(depth=50, gain=1.41, width=128, norm="none", skip=True, branch_scale=1.0, order="pre", backward=True)',
         "gain",
@@ -434,7 +434,7 @@ def main():
     measured = {
         "`profile`, 50 layers of 256 x 256, against the bare matrix products": (
             f"profile_times({20 if quick else 100})",
-            1.8,
+            1.6,
         ),
         "an epoch of 64 networks as one stack, norm none, against its bare matrix products": (
             f"stack_times('none', {3 if quick else 15})",
