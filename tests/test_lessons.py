@@ -1291,6 +1291,16 @@ def test_07_each_recipe_that_stops_has_lost_one_of_the_three():
         assert signal[name] < 0.5 and contrast[name] > 0.15
 
 
+@pytest.mark.slow
+def test_07_at_a_thousand_layers_batch_norm_with_skips_loses_slowly_and_orthogonal_tanh_fades():
+    tools = going_deeper()
+    signal, gradient, contrast = tools["measure"]("skips, batch norm", 1000)
+    assert 50 < gradient[0] / gradient[-1] < 500 and 0.07 < contrast[-1] < 0.2
+    signal, gradient, contrast = tools["measure"]("plain, tanh, orthogonal", 1000)
+    for kept in signal[-1] / signal[0], gradient[0] / gradient[-1]:
+        assert 1 / 50 < kept < 1 / 30, "about 1/40"
+
+
 @pytest.mark.parametrize("seed", [3, *(pytest.param(k, marks=pytest.mark.slow) for k in (4, 5))])
 def test_07_small_branches_keep_the_contrast_and_the_others_lose_it(seed):
     tools = going_deeper()
@@ -1563,10 +1573,8 @@ def test_08_the_article_claim_by_claim():
     )
     [moved] = numbers(stored("02_signal_drift", "drift-37"), "layer 10")
     assert round(moved, 1) == 0.5 and "0.5 standard" in text[2]
-    factors = re.findall(r"measured ([\d.]+)", stored("02_signal_drift", "signal-02"))
-    assert (
-        f"times {factors[-1]} a layer" in text[3] and f"times {factors[0]} at gain 1.00" in text[3]
-    )
+    [further] = numbers(stored("02_signal_drift", "drift-37"), "measured")
+    assert f"layer 10 {further:.0f} times as far as layer 1" in text[3]
     [size] = numbers(stored("02_signal_drift", "drift-20"), "by the same growth")
     assert text[4].startswith(f"{size:.0f} in layer 20")
     undone = stored("03_batch_norm", "norm-13")
@@ -1578,10 +1586,8 @@ def test_08_the_article_claim_by_claim():
     buys = stored(BUYS, "buys-10")
     highest = re.findall(r"from [\d.]+ to ([\d.]+)", buys)
     assert text[7].endswith(f"from {highest[0]} to {highest[1]}")
-    none, batch = numbers(buys, "Measured")
-    assert (
-        abs(batch - 33) <= 2 and text[8].startswith(f"{none:.0f} of 64") and "about 33" in text[8]
-    )
+    # 8: test_04_the_largest_learning_rate_that_trains_rises_sixteenfold_and_every_gain_trains
+    assert text[8].startswith("without norm, one of eight gains trains; with it, all eight do")
     right, pairs, _ = map(int, re.findall(r"(\d+) %", stored("03_batch_norm", "norm-27")))
     assert text[9].endswith(f"{right} % right fall to {pairs} %, in shuffled pairs")
     assert "50 factors: 0.0e+00" in stored("05_vanishing_gradients", "back-05")
@@ -1603,9 +1609,7 @@ def test_08_the_article_claim_by_claim():
     assert alone.min() > 0.3 and "below 1 %" in text[15] and "30 %" in text[15]
     assert "2 of 7" in text[16] and numbers(stored(FITS, "fits-08"), "measured") == [2]
     left = re.findall(r": (\S+) is left", stored(FITS, "fits-33"))
-    assert text[17].endswith(f"but makes {left[1]} at 0.7")
-    weaker = float(left[1]) * (0.4 / 0.7) ** 50  # fifty matrices, each multiplied by 0.4 / 0.7
-    assert text[17].startswith("the same matrix leaves 1e-06 at gain 0.4") and 5e-7 < weaker < 2e-6
+    assert text[17].endswith(f"the same matrix of gain 0.7 makes {left[1]}")
 
 
 def test_08_each_word_of_the_glossary_stands_in_the_lesson_that_brings_it():
@@ -1690,7 +1694,7 @@ def test_09_the_healthy_run_is_healthy_in_all_panels(seed):
     now = run.look()
     assert train_error(run) < 0.1 and run.errors[-1][2] < 0.15 and run.loss[-1] < 0.5
     for found in start, now:
-        assert found.spread.max() < 10 * found.spread.min()
+        assert found.size.max() < 10 * found.size.min()
         assert found.gradient.max() < 10 * found.gradient.min()
         assert found.similarity.min() > 0.15 and found.similarity.max() < 0.7
         assert found.update.min() > 1e-4 and found.update.max() < 1e-2
@@ -1699,7 +1703,7 @@ def test_09_the_healthy_run_is_healthy_in_all_panels(seed):
 def test_09_without_the_skip_the_similarity_has_changed_most():
     kept, now = Run(**HEALTHY).advance(100).look(), Run(branch_scale=0.23).look()
     assert now.similarity[-1] > 0.95 and kept.similarity[-1] < 0.5
-    assert 0.1 < now.spread[-1] / kept.spread[-1] < 10
+    assert 0.1 < now.size[-1] / kept.size[-1] < 10
     assert 0.1 < now.gradient[0] / kept.gradient[0] < 10
     assert 0.1 < now.update[-1] / kept.update[-1] < 10
 
@@ -1721,7 +1725,7 @@ def test_09_the_other_four_show_their_fault_at_step_0(seed):
     found = {}
     for name, knobs in PRESETS.items():
         now = Run(**knobs, seed=seed).look()
-        signal, gradient = now.spread[-1] / now.spread[0], now.gradient[0] / now.gradient[-1]
+        signal, gradient = now.size[-1] / now.size[0], now.gradient[0] / now.gradient[-1]
         found[name] = signal, gradient, now.update[0]
     assert found["exploding"][0] > 1e5 and found["exploding"][1] > 1e5
     assert max(found["dead on arrival"]) < 1e-4
@@ -1757,16 +1761,16 @@ def falling(row):
 
 # The page of diagnoses: the settings of its example, what step 0 shows, and what the cure changes.
 DIAGNOSES = {
-    "gain too large": ({"gain": 3.0}, lambda now: rising(now.spread), {"gain": 1.41}),
-    "large branches": ({"skip": True}, lambda now: rising(now.spread), {"branch_scale": 0.23}),
+    "gain too large": ({"gain": 3.0}, lambda now: rising(now.size), {"gain": 1.41}),
+    "large branches": ({"skip": True}, lambda now: rising(now.size), {"branch_scale": 0.23}),
     "gain too small": (
         {"gain": 0.8},
-        lambda now: falling(now.spread) and rising(now.gradient),
+        lambda now: falling(now.size) and rising(now.gradient),
         {"norm": "batch"},
     ),
     "small slopes": (
         {"activation": "sigmoid", "gain": 1.0},
-        lambda now: 0.1 < now.spread[-1] / now.spread[0] < 10 and rising(now.gradient),
+        lambda now: 0.1 < now.size[-1] / now.size[0] < 10 and rising(now.gradient),
         {"norm": "batch"},
     ),
     "batch norm without skips": (
@@ -1776,7 +1780,7 @@ DIAGNOSES = {
     ),
     "all alike": (
         {"depth": 40},
-        lambda now: now.similarity[-1] > 0.95 and not (rising(now.spread) or falling(now.spread)),
+        lambda now: now.similarity[-1] > 0.95 and not (rising(now.size) or falling(now.size)),
         {"skip": True, "branch_scale": 0.16},
     ),
     "as different as chance": (
@@ -1791,7 +1795,7 @@ DIAGNOSES = {
     ),
     "lr too low": (
         {"depth": 8, "lr": 0.0001},
-        lambda now: now.update.max() < 1e-4 and not (rising(now.spread) or falling(now.spread)),
+        lambda now: now.update.max() < 1e-4 and not (rising(now.size) or falling(now.size)),
         {"lr": 0.01},
     ),
 }
@@ -1849,7 +1853,7 @@ def test_09_a_spiral_takes_four_layers_and_is_lost_in_30_alike_ones(seed):
     assert 0.2 < wrong[1] < 0.32 and 0.01 < wrong[2] < 0.08 and wrong[4] < 0.02
     now = Run(data="spirals", lr=0.03, depth=30, seed=seed).look()
     assert now.similarity[-1] > 0.95
-    assert not (rising(now.spread) or falling(now.spread))
+    assert not (rising(now.size) or falling(now.size))
     assert not (rising(now.gradient) or falling(now.gradient))
 
 
@@ -1888,7 +1892,7 @@ def test_09_no_other_knob_than_the_skip_cures_the_stuck_network(cure):
 def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_alike():
     run = Run(depth=40, norm="layer")
     now = run.look()
-    assert 0.1 < now.spread[-1] / now.spread[0] < 10
+    assert 0.1 < now.size[-1] / now.size[0] < 10
     assert 0.01 < now.gradient[0] / now.gradient[-1] < 100
     assert now.similarity[-1] > 0.95
     outputs = torch.nn.functional.normalize(run.net[:-1](run.data.x[:256]), dim=1)

@@ -135,7 +135,7 @@ def test_the_layers_are_those_of_the_training_step_itself(settings, steps):
     seen = profile(run.net, *next_batch(run))
     alike = [similarity(a[:32]) for _, a in activations(run.net, next_batch(run)[0])]
     now = run.advance().look() if steps else run.look()
-    np.testing.assert_allclose(now.spread, seen.stream_std, rtol=1e-4)
+    np.testing.assert_allclose(now.size, seen.stream_std, rtol=1e-4)
     np.testing.assert_allclose(now.gradient, seen.gradient, rtol=1e-4)
     np.testing.assert_allclose(now.similarity, alike, atol=1e-4)
 
@@ -156,7 +156,7 @@ def test_before_the_first_step_a_run_shows_what_that_step_will_meet():
     run = Run(**SMALL, lr=0.1)
     before = run.look()
     after = run.advance().look()
-    for name in ("spread", "gradient", "similarity", "update"):
+    for name in ("size", "gradient", "similarity", "update"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
     assert before.update.min() > 0 and len(before.loss) == 0
 
@@ -195,7 +195,7 @@ def test_a_run_is_the_same_under_any_global_settings(hostile_settings):
     expected = Run(**SMALL, norm="batch").advance(3).look()
     with hostile_settings():
         found = Run(**SMALL, norm="batch").advance(3).look()
-    for name in ("loss", "errors", "answers", "spread", "gradient", "similarity", "update"):
+    for name in ("loss", "errors", "answers", "size", "gradient", "similarity", "update"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
@@ -339,8 +339,8 @@ def test_kept_runs_stay_beside_the_next_ones_at_most_three(small):
     for panel in small.panels:
         if panel.shades is None:
             assert [line.name for line in panel.lines if line.kind == "line"] == names, panel.title
-    spread = small.panels[3]
-    assert spread.lines[3].x.tolist() == [1, 2, 3, 4, 5] and spread.x.high == 5.5
+    size = small.panels[3]
+    assert size.lines[3].x.tolist() == [1, 2, 3, 4, 5] and size.x.high == 5.5
     assert [cells[0] for cells in small.picture.table] == ["", *names]
     assert small.picture.code[1:] == [[name, line] for name, line in zip("123", lines)]
     press(small, "forget kept runs")
@@ -641,7 +641,7 @@ def test_a_cell_that_is_run_again_ends_the_old_playground(monkeypatch):
 # --- what it says ---------------------------------------------------------------------------------
 
 STORIES = [
-    ("exploding", 0, "The signal grows: layer 20's spread is 1e+06 times layer 1's."),
+    ("exploding", 0, "The signal grows: layer 20's size is 1e+06 times layer 1's."),
     ("dead on arrival", 20, "it does not learn"),
     ("dead on arrival", 0, "The gradient fades on its way back: layer 1's is"),
     ("saved by He", 20, "signal and gradient change less than 100-fold"),

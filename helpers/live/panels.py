@@ -233,8 +233,8 @@ def draw_panel(ax, panel):
         if axis.ticks:
             places, names = zip(*axis.ticks)
             ax.set(**{f"{name}ticks": places, f"{name}ticklabels": names})
-        elif axis.whole:
-            getattr(ax, f"{name}axis").set_major_locator(MaxNLocator(6, integer=True))
+        elif not axis.log:
+            getattr(ax, f"{name}axis").set_major_locator(MaxNLocator(5, integer=axis.whole))
     if panel.shades:
         draw_shades(ax, panel.shades)
     else:

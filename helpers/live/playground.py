@@ -251,15 +251,15 @@ def plane(shares):
 
 
 def layers(runs):
-    """Panels of the layers: spread, gradient, similarity of images, update."""
+    """Panels of the layers: size, gradient, similarity of images, update."""
     panels = [
-        by_layer(runs, "spread", "Spread of the signal", "standard deviation"),
+        by_layer(runs, "size", "Size of the signal", "standard deviation"),
         by_layer(runs, "gradient", "Gradient of the loss", "norm", backward=True),
         alike(runs),
         by_layer(runs, "update", "Update / weights", "share", limit=("1/1000", 1e-3)),
     ]
     for panel in panels:  # no layer that no run has
-        panel.x = Axis("layer", 0.5, max(len(r.spread) for r in runs.values()) + 0.5, whole=True)
+        panel.x = Axis("layer", 0.5, max(len(r.size) for r in runs.values()) + 0.5, whole=True)
     return panels
 
 
@@ -279,7 +279,7 @@ def alike(runs):
     first, last = now.similarity[[0, -1]]
     ends = f"{first:.2f} at layer 1 and {last:.2f} at layer {len(now.similarity)}"
     said = f"The similarity of images is {ends}." if np.isfinite([first, last]).all() else ""
-    lost = 1 + np.flatnonzero(~np.isfinite(now.spread))
+    lost = 1 + np.flatnonzero(~np.isfinite(now.size))
     y = Axis("correlation of two", -0.1, 1.05)
     return Panel("Similarity of images", None, y, lines, said, lost=lost)
 
@@ -296,7 +296,7 @@ def row(name, run):
 
 def words(now):
     """What is happening, in a few sentences."""
-    said = [*signal_in_words(now.spread), *gradient_in_words(now.gradient)]
+    said = [*signal_in_words(now.size), *gradient_in_words(now.gradient)]
     layer, most = now.update.argmax() + 1, now.update.max()
     if now.step and now.update[0] < 1e-5:
         said.append(f"Layer 1 moves by {now.update[0]:.0e} of its size a step: it does not learn.")
@@ -314,14 +314,14 @@ def words(now):
     return " ".join([*said, f"{wrong}{'' if now.step else ', untrained'}."])
 
 
-def signal_in_words(spread):
+def signal_in_words(size):
     """Whether the signal overflows, fades or grows."""
-    ends = f"layer {len(spread)}'s spread is {spread[-1] / spread[0]:.0e}"
-    if not np.isfinite(spread).all():
+    ends = f"layer {len(size)}'s size is {size[-1] / size[0]:.0e}"
+    if not np.isfinite(size).all():
         return ["The signal overflows."]
-    if spread[-1] < 0.01 * spread[0]:
+    if size[-1] < 0.01 * size[0]:
         return [f"The signal fades: {ends} of layer 1's."]
-    return [f"The signal grows: {ends} times layer 1's."] if spread[-1] > 100 * spread[0] else []
+    return [f"The signal grows: {ends} times layer 1's."] if size[-1] > 100 * size[0] else []
 
 
 def gradient_in_words(gradient):

@@ -43,7 +43,7 @@ class Snapshot:
     of the spirals, the likelihood of class 0 in the cells of the plane. line: of the Run.
     The others have a number for each layer: what the last watched step of training met on its
     mini-batch, on its way forward and back. At step 0 they are those of the first step to come.
-    spread: standard deviation of the pre-activations, or of the stream of a residual network.
+    size: standard deviation of the pre-activations, or of the stream of a residual network.
     gradient: norm of the gradient of the loss there. similarity: of images, in the layer's output.
     update: how far the step moved the layer's weights, as a share of their size before.
     """
@@ -54,7 +54,7 @@ class Snapshot:
     errors: np.ndarray
     answers: np.ndarray
     line: str
-    spread: np.ndarray
+    size: np.ndarray
     gradient: np.ndarray
     similarity: np.ndarray
     update: np.ndarray
@@ -141,10 +141,10 @@ class Run:
         states = [trainer.optimizer.state[weight] for weight in self.weights]
         moved = norms([state["momentum_buffer"] for state in states])
         signals, outputs = zip(*seen)
-        spreads = [signal.detach().double().std(correction=0) for signal in signals]
+        sizes = [signal.detach().double().std(correction=0) for signal in signals]
         with np.errstate(all="ignore"):
             self.layers = {
-                "spread": torch.stack(spreads).numpy(),
+                "size": torch.stack(sizes).numpy(),
                 "gradient": norms([signal.grad for signal in signals]) / trainer.lr.item(),
                 "similarity": similarity(torch.stack([output[:IMAGES] for output in outputs])),
                 "update": np.divide(moved, before, out=np.zeros(len(moved)), where=moved != 0),
