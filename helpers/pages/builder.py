@@ -1,0 +1,309 @@
+"""Makes the pages: the lessons from the committed notebooks, as they are stored, and an index."""
+
+import ast
+import base64
+import contextlib
+import html
+import io
+import re
+import struct
+import symtable
+from functools import partial
+from pathlib import Path
+
+import nbformat
+from latex2mathml.converter import convert
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import BashLexer, PythonLexer
+
+from . import figures
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+FORMATTER = HtmlFormatter(nowrap=True)
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='none' "
+    "stroke='%230072B2' stroke-width='2.5' stroke-linecap='round' d='M2 3c3 9 8 10 12 10'/%3E%3C/svg%3E"
+)
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="description" content="{about}">
+<title>{title}</title>
+<link rel="icon" href="{icon}">
+<style>
+{style}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the text</a>
+<header><nav aria-label="The series">{bar}</nav></header>
+<main id="main">
+{main}
+</main>
+<footer>{footer}</footer>
+{scripts}
+<script>page.start()</script>
+</body>
+</html>
+"""
+
+
+# --- text and code ------------------------------------------------------------------------------
+
+
+class Text(IPythonRenderer):
+    """Markdown as HTML: formulas as MathML, and links between lessons lead to their pages."""
+
+    def inline_math(self, body):
+        return convert(body)
+
+    def block_math(self, body):
+        return f'<div class="wide">{convert(body, display="block")}</div>'
+
+    def table(self, text):
+        return f'<div class="wide"><table>{text}</table></div>\n'
+
+    def block_code(self, code, info=None):
+        return listing(code, BashLexer if info == "bash" else PythonLexer)
+
+    def link(self, text, url, title=None):
+        return super().link(text, re.sub(r"^(\w+)\.ipynb", r"\1.html", url), title)
+
+
+def text(source):
+    """Markdown as HTML."""
+    render = MarkdownWithMath(renderer=Text(escape=False, exclude_anchor_links=True)).render
+    return render(source)
+
+
+def listing(code, lexer=PythonLexer):
+    """Code as HTML, with its words marked for the style."""
+    return f'<pre class="code"><code>{highlight(code, lexer(), FORMATTER).rstrip()}</code></pre>\n'
+
+
+def folded(summary, inside, kind):
+    """What opens by a click or a key, with scripts or without."""
+    return f'<details class="{kind}"><summary>{summary}</summary>\n{inside}</details>\n'
+
+
+# --- outputs ------------------------------------------------------------------------------------
+
+
+def picture(output):
+    """A stored picture, with its alternative text and its size."""
+    code, about = output.data["image/png"], output.metadata["image/png"]
+    wide, high = struct.unpack(">II", base64.b64decode(code[:44])[16:24])
+    size = f'width="{about["width"]}" height="{round(about["width"] * high / wide)}"'
+    alt, source = html.escape(about["alt"]), f"data:image/png;base64,{code.strip()}"
+    return f'<img alt="{alt}" {size} src="{source}">'
+
+
+def printed(output, guess):
+    """What a cell printed. guess: the number of the field whose prediction stands in it."""
+    said = re.sub(r" \(You did not write a prediction.*?\)", "", output.text)
+    place = rf'my guess: <span data-guess="guess-{guess}">–</span>'
+    said = re.sub(r"my guess: (None|\[\])", place, html.escape(said, quote=False))
+    return f'<pre class="printed">{said.rstrip()}</pre>\n' if said.strip() else ""
+
+
+def outputs(cell, guess):
+    """The stored outputs of a cell as HTML. Several prints in a row are one."""
+    parts = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and parts and parts[-1].output_type == "stream":
+            parts[-1].text += output.text
+        elif output.output_type == "stream" or "image/png" in output.data:
+            parts.append(nbformat.from_dict(output))
+    show = lambda part: printed(part, guess) if "text" in part else f"<figure>{picture(part)}</figure>\n"  # noqa: E731
+    return "".join(map(show, parts))
+
+
+# --- explorers ----------------------------------------------------------------------------------
+
+
+def names(source):
+    """The names that a cell's code makes, and those that it needs of others."""
+    table = symtable.symtable(source, "cell", "exec")
+    made = {one.get_name() for one in table.get_symbols() if one.is_local()}
+    needed, tables = {one.get_name() for one in table.get_symbols()}, table.get_children()
+    while tables:
+        inner = tables.pop()
+        needed |= {one.get_name() for one in inner.get_symbols() if one.is_global()}
+        tables += inner.get_children()
+    return made, needed - made
+
+
+def explorer(cells, k):
+    """The explorer that cell k makes: runs it, after those of the cells before that it needs."""
+    (_, needed), sources = names(cells[k].source), [cells[k].source]
+    for cell in reversed([cell for cell in cells[:k] if cell.cell_type == "code"]):
+        made, others = names(cell.source)
+        if made & needed:
+            needed = needed - made | others
+            sources.insert(0, cell.source)
+    space, last = {}, ast.parse(sources.pop())
+    asked = ast.Expression(last.body.pop().value)
+    with contextlib.redirect_stdout(io.StringIO()):
+        for part in (*map(ast.parse, sources), last):
+            exec(compile(part, "notebook", "exec"), space)
+        return eval(compile(asked, "notebook", "eval"), space)
+
+
+def still(cell):
+    """The picture that is stored for a live figure, None if a cell has none."""
+    stored = [part for part in cell.outputs if "live-still" in part.get("data", {}).get("text/html", "")]
+    return stored[0] if stored else None
+
+
+def moving(cells, k):
+    """The live figure of cell k as HTML; of the playground its picture, and what it needs."""
+    stored = still(cells[k])
+    words = html.escape(stored.metadata["image/png"]["alt"])
+    shown = f"<figure>{picture(stored)}<figcaption>{words}</figcaption></figure>"
+    if "Playground(" in cells[k].source:
+        note = "The playground trains a network, and needs a kernel: open this lesson in JupyterLab to move it."
+        return f'<div class="explorer">{shown}<p class="note">{note}</p></div>'
+    made = explorer(cells, k)
+    buttons = "".join(f" The button <em>{name}</em> needs JupyterLab." for name, _ in made.buttons)
+    noscript = "<noscript><p>With scripts, this figure moves.</p></noscript>"
+    return figures.figure(made, shown + noscript, buttons)
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+def lesson(cells):
+    """The cells of a notebook as HTML.
+
+    Collapsed outputs, and the claim that follows them, open behind "Show what happens". Code that a
+    notebook hides is folded, too.
+    """
+    parts, hidden, guess = [], [], 0
+
+    def code(cell):
+        source = listing(cell.source)
+        return folded("The code", source, "fold") if hides(cell, "source_hidden") else source
+
+    for k, cell in enumerate(cells):
+        anchor = f'<div class="cell" id="cell-id={cell.id}">'
+        if cell.cell_type == "code" and hides(cell, "outputs_hidden"):
+            after = hides(cell, "source_hidden")
+            parts += [] if after else [code(cell)]
+            hidden += [anchor, outputs(cell, guess), code(cell) if after else "", "</div>"]
+            continue
+        source = cell.source
+        if hidden:
+            claim = ""
+            if source.startswith("**") and not source.startswith("**Predict"):
+                claim, _, source = source.partition("\n\n")
+            parts.append(folded("Show what happens", "".join(hidden) + text(claim), "reveal"))
+            hidden = []
+        if cell.cell_type == "markdown":
+            parts += [anchor, text(source), "</div>"]
+            if "**Predict.**" in source:
+                guess += 1
+                parts.append(FIELD.format(guess))
+            continue
+        parts += [anchor, code(cell)]
+        parts.append(moving(cells, k) if still(cell) else outputs(cell, guess))
+        if re.search(r"^check\(", cell.source, re.MULTILINE):
+            parts.append(EXERCISE)
+        parts.append("</div>")
+    return "".join(parts)
+
+
+FIELD = """<div class="predict"><label for="guess-{0}">Your prediction</label>
+<textarea id="guess-{0}" rows="2" autocomplete="off"></textarea></div>
+"""
+EXERCISE = '<p class="note">An exercise: write it in JupyterLab, where <code>check</code> answers.</p>\n'
+
+
+def hides(cell, what):
+    """Whether a notebook collapses a cell's source or outputs."""
+    return cell.metadata.get("jupyter", {}).get(what, False)
+
+
+def readme():
+    """Of the README: the title, the explanation, the command, and each lesson's question, answer and minutes."""
+    source = (ROOT / "README.md").read_text("utf-8")
+    title = re.search(r"^# (.*)", source, re.MULTILINE)[1]
+    about = re.search(r"\n\n(Deeper.*?)\n\n", source, re.DOTALL)[1]
+    command = re.search(r"```bash\n(.*?)\n```", source)[1]
+    row = r"^\| (\d\d) \|.*?\(notebooks/(\w+)\.ipynb\) \| \*\*(.+?)\*\* (.+?) \| (\d+) min \|"
+    return title, about, command, re.findall(row, source, re.MULTILINE)
+
+
+def bar(rows, now=None):
+    """The links above a page: the index, and the nine as one line of progress."""
+    home = ' aria-current="page"' if now is None else ""
+    links = [f'<a class="home" href="index.html"{home}>All lessons</a><ol>']
+    for k, (number, name, question, *_) in enumerate(rows):
+        current = ' aria-current="page"' if k == now else ""
+        told = html.escape(f"Lesson {number}: {question}")
+        done = ' class="before"' if now is not None and k < now else ""
+        links.append(
+            f'<li{done}><a href="{name}.html" title="{told}" aria-label="{told}"{current}>{number}</a></li>'
+        )
+    return "".join(links) + "</ol>"
+
+
+def neighbours(rows, now):
+    """The links below a page: the lesson before, and the next one."""
+    links = []
+    for k, word in ((now - 1, "Before"), (now + 1, "Next")):
+        if 0 <= k < len(rows):
+            number, name, question, *_ = rows[k]
+            links.append(
+                f'<a class="{word.lower()}" href="{name}.html"><span>{word}: lesson {number}</span>{html.escape(question)}</a>'
+            )
+    return f'<nav class="neighbours" aria-label="Neighbours">{"".join(links)}</nav>'
+
+
+def index(title, about, command, rows, first, repository):
+    """The main part of index.html. first: a live figure."""
+    items = [
+        f'<li><a href="{name}.html"><span class="number">{number}</span><h3>{html.escape(question)}</h3>'
+        f"<p>{html.escape(told)}</p><span class=\"minutes\">{minutes} minutes</span></a></li>"
+        for number, name, question, told, minutes in rows
+    ]
+    place = f'<a href="https://github.com/{repository}">the repository</a>' if repository else "the course's folder"
+    return f"""<h1>{html.escape(title)}</h1>
+<div class="lead">{text(about)}</div>
+<h2>A network of 50 layers, in this page</h2>
+<p>Drag <em>gain</em>. Where does the signal neither fade nor explode?</p>
+{first}
+<h2>The series</h2>
+<ol class="lessons">{"".join(items)}</ol>
+<h2>Run the notebooks</h2>
+<p>These pages show the lessons. To change the code and to do the exercises, open them in JupyterLab: with Python 3.11 to 3.13, type in {place}:</p>
+{listing(command, BashLexer)}"""
+
+
+def write(folder, repository="", notebooks=NOTEBOOKS):
+    """Writes index.html and a page for each notebook; returns their paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    style = (figures.HERE / "page.css").read_text("utf-8")
+    title, about, command, rows = readme()
+    fill = partial(PAGE.format, icon=ICON, style=style)
+    plain = html.escape(" ".join(about.split()))
+    paths, first = [folder / "index.html"], ""
+    for k, path in enumerate(notebooks):
+        cells = nbformat.read(path, as_version=4).cells
+        main = lesson(cells)
+        if not first and "application/json" in main and k:
+            first = re.search(r'<div class="explorer".*?</script></div>', main, re.DOTALL)[0]
+        paths.append(folder / f"{path.stem}.html")
+        name = html.escape(re.search(r"^# (.*)", cells[0].source, re.MULTILINE)[1])
+        scripts = figures.scripts("application/json" in main)
+        page = fill(title=name, about=name, bar=bar(rows, k), main=main, footer=neighbours(rows, k), scripts=scripts)
+        paths[-1].write_text(page, "utf-8")
+    main = index(title, about, command, rows, first, repository)
+    page = fill(title=title, about=plain, bar=bar(rows), main=main, footer="", scripts=figures.scripts())
+    paths[0].write_text(page, "utf-8")
+    return paths
