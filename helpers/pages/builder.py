@@ -8,10 +8,13 @@ import io
 import re
 import struct
 import symtable
-from functools import partial
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
+from fontTools import subset
+from fontTools.ttLib import TTFont
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments import highlight
@@ -60,10 +63,11 @@ class Text(IPythonRenderer):
     """Markdown as HTML: formulas as MathML, and links between lessons lead to their pages."""
 
     def inline_math(self, body):
-        return convert(body)
+        return convert(body).replace("\\_", "_")
 
     def block_math(self, body):
-        return f'<div class="wide">{convert(body, display="block")}</div>'
+        formula = convert(body, display="block").replace("\\_", "_")
+        return f'<div class="wide">{formula}</div>'
 
     def table(self, text):
         return f'<div class="wide"><table>{text}</table></div>\n'
@@ -89,6 +93,22 @@ def listing(code, lexer=PythonLexer):
 def folded(summary, inside, kind):
     """What opens by a click or a key, with scripts or without."""
     return f'<details class="{kind}"><summary>{summary}</summary>\n{inside}</details>\n'
+
+
+@cache
+def formula_font(signs):
+    """The style that brings a font for these signs in formulas, which few systems have: STIX Two Math,
+    under the SIL Open Font License."""
+    options = subset.Options(flavor="woff", layout_features=["ssty", "dtls"], hinting=False)
+    options.name_IDs, small = [0, 13, 14], io.BytesIO()  # whose it is, and its licence
+    font = TTFont(Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf")
+    chosen, italics = subset.Subsetter(options), (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C))
+    chosen.populate(text=signs + "√ℎ" + "".join(map(chr, italics)))
+    chosen.subset(font)
+    font.flavor = "woff"
+    font.save(small)
+    data = figures.base64_of(small.getvalue())
+    return f'@font-face {{ font-family: formulas; src: url("data:font/woff;base64,{data}") }}\n'
 
 
 # --- outputs ------------------------------------------------------------------------------------
@@ -169,7 +189,7 @@ def moving(cells, k):
         note = "The playground trains a network, and needs a kernel: open this lesson in JupyterLab to move it."
         return f'<div class="explorer">{shown}<p class="note">{note}</p></div>'
     made = explorer(cells, k)
-    buttons = "".join(f" The button <em>{name}</em> needs JupyterLab." for name, _ in made.buttons)
+    buttons = "".join(f"<p class=\"note\">The button <em>{name}</em> is in JupyterLab only.</p>" for name, _ in made.buttons)
     noscript = "<noscript><p>With scripts, this figure moves.</p></noscript>"
     return figures.figure(made, shown + noscript, buttons)
 
@@ -209,11 +229,9 @@ def lesson(cells):
                 guess += 1
                 parts.append(FIELD.format(guess))
             continue
-        parts += [anchor, code(cell)]
-        parts.append(moving(cells, k) if still(cell) else outputs(cell, guess))
-        if re.search(r"^check\(", cell.source, re.MULTILINE):
-            parts.append(EXERCISE)
-        parts.append("</div>")
+        exercise = re.search(r"^check\(", cell.source, re.MULTILINE)
+        shown = EXERCISE if exercise else moving(cells, k) if still(cell) else outputs(cell, guess)
+        parts += [anchor, code(cell), shown, "</div>"]
     return "".join(parts)
 
 
@@ -288,22 +306,29 @@ def write(folder, repository="", notebooks=NOTEBOOKS):
     """Writes index.html and a page for each notebook; returns their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    style = (figures.HERE / "page.css").read_text("utf-8")
     title, about, command, rows = readme()
-    fill = partial(PAGE.format, icon=ICON, style=style)
-    plain = html.escape(" ".join(about.split()))
-    paths, first = [folder / "index.html"], ""
-    for k, path in enumerate(notebooks):
-        cells = nbformat.read(path, as_version=4).cells
-        main = lesson(cells)
-        if not first and "application/json" in main and k:
-            first = re.search(r'<div class="explorer".*?</script></div>', main, re.DOTALL)[0]
-        paths.append(folder / f"{path.stem}.html")
-        name = html.escape(re.search(r"^# (.*)", cells[0].source, re.MULTILINE)[1])
+    cells = {path.stem: nbformat.read(path, as_version=4).cells for path in notebooks}
+    mains = {name: lesson(one) for name, one in cells.items()}
+    live = re.findall(r'<div class="explorer" role.*?</script></div>', "".join(mains.values()), re.DOTALL)
+    first = next((one for one in live if '"kind": "signal"' in one), "")  # lesson 02's
+    formulas = "".join(re.findall(r"<math.*?</math>", "".join(mains.values()), re.DOTALL))
+    signs = "".join(sorted({*html.unescape(re.sub(r"<.*?>", "", formulas))}))
+    style = (figures.HERE / "page.css").read_text("utf-8")
+    paths = []
+
+    def page(name, title, about, now, main, footer):
         scripts = figures.scripts("application/json" in main)
-        page = fill(title=name, about=name, bar=bar(rows, k), main=main, footer=neighbours(rows, k), scripts=scripts)
-        paths[-1].write_text(page, "utf-8")
-    main = index(title, about, command, rows, first, repository)
-    page = fill(title=title, about=plain, bar=bar(rows), main=main, footer="", scripts=figures.scripts())
-    paths[0].write_text(page, "utf-8")
+        look = formula_font(signs) + style if "<math" in main else style
+        texts = {"title": html.escape(title), "about": html.escape(" ".join(about.split()))}
+        paths.append(folder / f"{name}.html")
+        whole = PAGE.format(
+            **texts, icon=ICON, style=look, bar=bar(rows, now), main=main, footer=footer, scripts=scripts
+        )
+        paths[-1].write_text(whole, "utf-8")
+
+    page("index", title, about, None, index(title, about, command, rows, first, repository), "")
+    for name, main in mains.items():
+        now = [row[1] for row in rows].index(name)
+        question = f"{rows[now][0]} · {rows[now][2]}"
+        page(name, question, rows[now][3], now, main, neighbours(rows, now))
     return paths

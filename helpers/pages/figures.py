@@ -137,11 +137,12 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def figure(explorer, still="", name=""):
-    """A live figure as HTML: its stored picture, HTML too, and what page.js needs to bring it to life."""
+def figure(explorer, still="", after=""):
+    """A live figure as HTML: what page.js needs to bring it to life, and around it, as HTML, too, its
+    stored picture and what stands below."""
     about = json.dumps(described(explorer)).replace("<", "\\u003c")
-    return f"""<div class="explorer" role="group" aria-label="{html.escape(name or "Live figure")}">
-<div class="still">{still}</div><div class="moving"></div><p class="note" role="status"></p>
+    return f"""<div class="explorer" role="group" aria-label="Live figure">
+<div class="still">{still}</div><div class="moving"></div><p class="note said" role="status"></p>{after}
 <script type="application/json">{about}</script></div>"""
 
 

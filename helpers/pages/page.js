@@ -60,9 +60,9 @@ const page = (() => {
   // Brings every figure of the page to life. Its stored picture stays until the first live one is drawn, and returns if that fails.
   function start() {
     const sources = [...document.querySelectorAll('script.worker')].map((script) => script.textContent)
-    const places = [...document.querySelectorAll('.explorer')], ask = places.length && connect(sources)
+    const places = [...document.querySelectorAll('.explorer > script')].map((script) => script.parentNode), ask = places.length && connect(sources)
     places.forEach(async (place, k) => {
-      const say = (text) => { place.querySelector('.note').textContent = text }
+      const say = (text) => { place.querySelector('.said').textContent = text }
       const failed = (error) => {
         place.dataset.state = 'failed'
         say(FAILED + error.message)
