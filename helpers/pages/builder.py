@@ -102,7 +102,10 @@ def formula_font(signs):
     options = subset.Options(flavor="woff", layout_features=["ssty", "dtls"], hinting=False)
     options.name_IDs, small = [0, 13, 14], io.BytesIO()  # whose it is, and its licence
     font = TTFont(Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf")
-    chosen, italics = subset.Subsetter(options), (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C))
+    chosen, italics = (
+        subset.Subsetter(options),
+        (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)),
+    )
     chosen.populate(text=signs + "√ℎ" + "".join(map(chr, italics)))
     chosen.subset(font)
     font.flavor = "woff"
@@ -123,9 +126,9 @@ def picture(output):
     return f'<img alt="{alt}" {size} src="{source}">'
 
 
-def printed(output, guess):
-    """What a cell printed. guess: the number of the field whose prediction stands in it."""
-    said = re.sub(r" \(You did not write a prediction.*?\)", "", output.text)
+def printed(said, guess):
+    """What a cell printed, as HTML. guess: the number of the field whose prediction stands in it."""
+    said = re.sub(r" \(You did not write a prediction.*?\)", "", said)
     place = rf'my guess: <span data-guess="guess-{guess}">–</span>'
     said = re.sub(r"my guess: (None|\[\])", place, html.escape(said, quote=False))
     return f'<pre class="printed">{said.rstrip()}</pre>\n' if said.strip() else ""
@@ -133,14 +136,16 @@ def printed(output, guess):
 
 def outputs(cell, guess):
     """The stored outputs of a cell as HTML. Several prints in a row are one."""
-    parts = []
-    for output in cell.outputs:
-        if output.output_type == "stream" and parts and parts[-1].output_type == "stream":
-            parts[-1].text += output.text
-        elif output.output_type == "stream" or "image/png" in output.data:
-            parts.append(nbformat.from_dict(output))
-    show = lambda part: printed(part, guess) if "text" in part else f"<figure>{picture(part)}</figure>\n"  # noqa: E731
-    return "".join(map(show, parts))
+    parts, streams = [], []
+    for output in [*cell.outputs, None]:
+        if output is not None and output.output_type == "stream":
+            streams.append(output.text)
+            continue
+        parts.append(printed("".join(streams), guess))
+        streams = []
+        if output is not None and "image/png" in output.data:
+            parts.append(f"<figure>{picture(output)}</figure>\n")
+    return "".join(parts)
 
 
 # --- explorers ----------------------------------------------------------------------------------
@@ -170,13 +175,15 @@ def explorer(cells, k):
     asked = ast.Expression(last.body.pop().value)
     with contextlib.redirect_stdout(io.StringIO()):
         for part in (*map(ast.parse, sources), last):
-            exec(compile(part, "notebook", "exec"), space)
+            exec(compile(part, "notebook", "exec"), space)  # noqa: S102, the code is our own
         return eval(compile(asked, "notebook", "eval"), space)
 
 
 def still(cell):
     """The picture that is stored for a live figure, None if a cell has none."""
-    stored = [part for part in cell.outputs if "live-still" in part.get("data", {}).get("text/html", "")]
+    stored = [
+        part for part in cell.outputs if "live-still" in part.get("data", {}).get("text/html", "")
+    ]
     return stored[0] if stored else None
 
 
@@ -189,7 +196,10 @@ def moving(cells, k):
         note = "The playground trains a network, and needs a kernel: open this lesson in JupyterLab to move it."
         return f'<div class="explorer">{shown}<p class="note">{note}</p></div>'
     made = explorer(cells, k)
-    buttons = "".join(f"<p class=\"note\">The button <em>{name}</em> is in JupyterLab only.</p>" for name, _ in made.buttons)
+    buttons = "".join(
+        f'<p class="note">The button <em>{name}</em> is in JupyterLab only.</p>'
+        for name, _ in made.buttons
+    )
     noscript = "<noscript><p>With scripts, this figure moves.</p></noscript>"
     return figures.figure(made, shown + noscript, buttons)
 
@@ -238,7 +248,9 @@ def lesson(cells):
 FIELD = """<div class="predict"><label for="guess-{0}">Your prediction</label>
 <textarea id="guess-{0}" rows="2" autocomplete="off"></textarea></div>
 """
-EXERCISE = '<p class="note">An exercise: write it in JupyterLab, where <code>check</code> answers.</p>\n'
+EXERCISE = (
+    '<p class="note">An exercise: write it in JupyterLab, where <code>check</code> answers.</p>\n'
+)
 
 
 def hides(cell, what):
@@ -286,10 +298,14 @@ def index(title, about, command, rows, first, repository):
     """The main part of index.html. first: a live figure."""
     items = [
         f'<li><a href="{name}.html"><span class="number">{number}</span><h3>{html.escape(question)}</h3>'
-        f"<p>{html.escape(told)}</p><span class=\"minutes\">{minutes} minutes</span></a></li>"
+        f'<p>{html.escape(told)}</p><span class="minutes">{minutes} minutes</span></a></li>'
         for number, name, question, told, minutes in rows
     ]
-    place = f'<a href="https://github.com/{repository}">the repository</a>' if repository else "the course's folder"
+    place = (
+        f'<a href="https://github.com/{repository}">the repository</a>'
+        if repository
+        else "the course's folder"
+    )
     return f"""<h1>{html.escape(title)}</h1>
 <div class="lead">{text(about)}</div>
 <h2>A network of 50 layers, in this page</h2>
@@ -309,7 +325,9 @@ def write(folder, repository="", notebooks=NOTEBOOKS):
     title, about, command, rows = readme()
     cells = {path.stem: nbformat.read(path, as_version=4).cells for path in notebooks}
     mains = {name: lesson(one) for name, one in cells.items()}
-    live = re.findall(r'<div class="explorer" role.*?</script></div>', "".join(mains.values()), re.DOTALL)
+    live = re.findall(
+        r'<div class="explorer" role.*?</script></div>', "".join(mains.values()), re.DOTALL
+    )
     first = next((one for one in live if '"kind": "signal"' in one), "")  # lesson 02's
     formulas = "".join(re.findall(r"<math.*?</math>", "".join(mains.values()), re.DOTALL))
     signs = "".join(sorted({*html.unescape(re.sub(r"<.*?>", "", formulas))}))
@@ -322,7 +340,13 @@ def write(folder, repository="", notebooks=NOTEBOOKS):
         texts = {"title": html.escape(title), "about": html.escape(" ".join(about.split()))}
         paths.append(folder / f"{name}.html")
         whole = PAGE.format(
-            **texts, icon=ICON, style=look, bar=bar(rows, now), main=main, footer=footer, scripts=scripts
+            **texts,
+            icon=ICON,
+            style=look,
+            bar=bar(rows, now),
+            main=main,
+            footer=footer,
+            scripts=scripts,
         )
         paths[-1].write_text(whole, "utf-8")
 

@@ -6,12 +6,15 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 BROWSERS = "firefox-esr", "firefox"
 RIGHT = "\ue014"  # the arrow key, as WebDriver writes it
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # as WebDriver names one
-PREFERENCES = {"marionette.port": 0, "app.update.auto": False, "browser.shell.checkDefaultBrowser": False}
+PREFERENCES = {
+    "marionette.port": 0,
+    "app.update.auto": False,
+    "browser.shell.checkDefaultBrowser": False,
+}
 
 
 def firefox():
@@ -22,7 +25,10 @@ def firefox():
 @contextmanager
 def opened(profile, patience=90):
     """A function that asks this Firefox for a command, with its parameters, and returns the answer. profile: an empty folder."""
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]
+    lines = [
+        f"user_pref({json.dumps(name)}, {json.dumps(value)});"
+        for name, value in PREFERENCES.items()
+    ]
     (profile / "user.js").write_text("\n".join(lines), "utf-8")
     command = [firefox(), "--headless", "--marionette", "--no-remote", "--profile", profile]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -32,7 +38,9 @@ def opened(profile, patience=90):
         while not (port.exists() and port.read_text()):
             assert process.poll() is None and time.monotonic() < until, "Firefox did not start"
             time.sleep(0.1)
-        with socket.create_connection(("127.0.0.1", int(port.read_text())), timeout=patience) as talk:
+        with socket.create_connection(
+            ("127.0.0.1", int(port.read_text())), timeout=patience
+        ) as talk:
             stream = talk.makefile("rb")
             read(stream)  # its greeting
 
