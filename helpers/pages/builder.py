@@ -63,11 +63,10 @@ class Text(IPythonRenderer):
     """Markdown as HTML: formulas as MathML, and links between lessons lead to their pages."""
 
     def inline_math(self, body):
-        return convert(body).replace("\\_", "_")
+        return formula(body)
 
     def block_math(self, body):
-        formula = convert(body, display="block").replace("\\_", "_")
-        return f'<div class="wide">{formula}</div>'
+        return f'<div class="wide">{formula(body, display="block")}</div>'
 
     def table(self, text):
         return f'<div class="wide"><table>{text}</table></div>\n'
@@ -77,6 +76,15 @@ class Text(IPythonRenderer):
 
     def link(self, text, url, title=None):
         return super().link(text, re.sub(r"^(\w+)\.ipynb", r"\1.html", url), title)
+
+
+def formula(body, display="inline"):
+    """A formula as MathML, mended where browsers draw it badly: accents that touch their letter, a bar that
+    does not stretch, and a sign that looks like a difference."""
+    found = convert(body, display=display).replace("\\_", "_").replace(' accent="true"', "")
+    found = found.replace("<mo>&#x02015;", "<mo>&#x0203E;")
+    before = r"((?:&#x00028;|&#x0003D;|&#x0002C;|=|\(|,)</mo>)<mo>&#x02212;"
+    return re.sub(before, r'\1<mo form="prefix">&#x02212;', found)
 
 
 def text(source):
@@ -102,10 +110,8 @@ def formula_font(signs):
     options = subset.Options(flavor="woff", layout_features=["ssty", "dtls"], hinting=False)
     options.name_IDs, small = [0, 13, 14], io.BytesIO()  # whose it is, and its licence
     font = TTFont(Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf")
-    chosen, italics = (
-        subset.Subsetter(options),
-        (*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)),
-    )
+    italics = *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)  # what single letters turn into
+    chosen = subset.Subsetter(options)
     chosen.populate(text=signs + "√ℎ" + "".join(map(chr, italics)))
     chosen.subset(font)
     font.flavor = "woff"
@@ -339,16 +345,8 @@ def write(folder, repository="", notebooks=NOTEBOOKS):
         look = formula_font(signs) + style if "<math" in main else style
         texts = {"title": html.escape(title), "about": html.escape(" ".join(about.split()))}
         paths.append(folder / f"{name}.html")
-        whole = PAGE.format(
-            **texts,
-            icon=ICON,
-            style=look,
-            bar=bar(rows, now),
-            main=main,
-            footer=footer,
-            scripts=scripts,
-        )
-        paths[-1].write_text(whole, "utf-8")
+        texts |= {"icon": ICON, "style": look, "bar": bar(rows, now), "main": main}
+        paths[-1].write_text(PAGE.format(**texts, footer=footer, scripts=scripts), "utf-8")
 
     page("index", title, about, None, index(title, about, command, rows, first, repository), "")
     for name, main in mains.items():

@@ -81,10 +81,12 @@ const page = (() => {
       field.addEventListener('input', () => told.forEach((place) => { place.textContent = field.value || '–' }))
     }
     // What has to be scrolled can be reached by keyboard, and nothing else of its kind.
-    const boxes = document.querySelectorAll('pre, .wide'), sized = new ResizeObserver(() => boxes.forEach((box) => {
+    const boxes = document.querySelectorAll('pre, .wide'), look = () => boxes.forEach((box) => {
       box.scrollWidth > box.clientWidth ? (box.tabIndex = 0) : box.removeAttribute('tabindex')
-    }))
+    })
+    const sized = new ResizeObserver(look)
     for (const box of boxes) sized.observe(box)
+    document.fonts.ready.then(look)
   }
 
   return { connect, figure, start }

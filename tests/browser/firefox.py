@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 
 BROWSERS = "firefox-esr", "firefox"
-RIGHT = "\ue014"  # the arrow key, as WebDriver writes it
+LEFT = "\ue012"  # the arrow key, as WebDriver writes it
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # as WebDriver names one
 PREFERENCES = {
     "marionette.port": 0,
