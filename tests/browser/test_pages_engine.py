@@ -321,7 +321,7 @@ def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_pa
         assert sentence(figure) != before
         assert whole(figure)
         assert lab.violations(page, "main") == []
-        assert figure.get_by_text("computes in plain JavaScript").count() == (script == PLAIN)
+        assert page.get_by_text("computes in plain JavaScript").count() == (script == PLAIN)
 
 
 # --- the other explorers ------------------------------------------------------------------------
