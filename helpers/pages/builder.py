@@ -26,34 +26,8 @@ from . import figures
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 FORMATTER = HtmlFormatter(nowrap=True)
-ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='none' "
-    "stroke='%230072B2' stroke-width='2.5' stroke-linecap='round' d='M2 3c3 9 8 10 12 10'/%3E%3C/svg%3E"
-)
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="description" content="{about}">
-<title>{title}</title>
-<link rel="icon" href="{icon}">
-<style>
-{style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the text</a>
-<header><nav aria-label="The series">{bar}</nav></header>
-<main id="main">
-{main}
-</main>
-<footer>{footer}</footer>
-{scripts}
-<script>page.start()</script>
-</body>
-</html>
-"""
+PAGE = (figures.HERE / "page.html").read_text("utf-8")
+STYLE = (figures.HERE / "page.css").read_text("utf-8")
 
 
 # --- text and code ------------------------------------------------------------------------------
@@ -125,11 +99,12 @@ def formula_font(signs):
 
 def picture(output):
     """A stored picture, with its alternative text and its size."""
-    code, about = output.data["image/png"], output.metadata["image/png"]
-    wide, high = struct.unpack(">II", base64.b64decode(code[:44])[16:24])
-    size = f'width="{about["width"]}" height="{round(about["width"] * high / wide)}"'
-    alt, source = html.escape(about["alt"]), f"data:image/png;base64,{code.strip()}"
-    return f'<img alt="{alt}" {size} src="{source}">'
+    code, about = output.data["image/png"].strip(), output.metadata.get("image/png", {})
+    wide, high = struct.unpack(">II", base64.b64decode(code[:32])[16:24])
+    width = about.get("width", wide)
+    size = f'width="{width}" height="{round(width * high / wide)}"'
+    alt = html.escape(about.get("alt", ""))
+    return f'<img alt="{alt}" {size} src="data:image/png;base64,{code}">'
 
 
 def printed(said, guess):
@@ -143,14 +118,19 @@ def printed(said, guess):
 def outputs(cell, guess):
     """The stored outputs of a cell as HTML. Several prints in a row are one."""
     parts, streams = [], []
-    for output in [*cell.outputs, None]:
-        if output is not None and output.output_type == "stream":
+    for output in [*cell.outputs, {}]:
+        if output.get("output_type") == "stream":
             streams.append(output.text)
             continue
         parts.append(printed("".join(streams), guess))
         streams = []
-        if output is not None and "image/png" in output.data:
-            parts.append(f"<figure>{picture(output)}</figure>\n")
+        data = output.get("data", {})
+        shown = "image/png" in data
+        parts.append(
+            f"<figure>{picture(output)}</figure>\n"
+            if shown
+            else printed(data.get("text/plain", ""), guess)
+        )
     return "".join(parts)
 
 
@@ -337,15 +317,14 @@ def write(folder, repository="", notebooks=NOTEBOOKS):
     first = next((one for one in live if '"kind": "signal"' in one), "")  # lesson 02's
     formulas = "".join(re.findall(r"<math.*?</math>", "".join(mains.values()), re.DOTALL))
     signs = "".join(sorted({*html.unescape(re.sub(r"<.*?>", "", formulas))}))
-    style = (figures.HERE / "page.css").read_text("utf-8")
     paths = []
 
     def page(name, title, about, now, main, footer):
         scripts = figures.scripts("application/json" in main)
-        look = formula_font(signs) + style if "<math" in main else style
+        look = formula_font(signs) + STYLE if "<math" in main else STYLE
         texts = {"title": html.escape(title), "about": html.escape(" ".join(about.split()))}
         paths.append(folder / f"{name}.html")
-        texts |= {"icon": ICON, "style": look, "bar": bar(rows, now), "main": main}
+        texts |= {"style": look, "bar": bar(rows, now), "main": main}
         paths[-1].write_text(PAGE.format(**texts, footer=footer, scripts=scripts), "utf-8")
 
     page("index", title, about, None, index(title, about, command, rows, first, repository), "")
