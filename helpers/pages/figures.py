@@ -138,7 +138,7 @@ def plain(value):
 
 
 def figure(explorer, still="", after=""):
-    """A live figure as HTML: what page.js needs to bring it to life, and around it, as HTML, too, its
+    """A live figure as HTML: what page.js needs to start it, and around it, as HTML, too, its
     stored picture and what stands below."""
     about = json.dumps(described(explorer)).replace("<", "\\u003c")
     return f"""<div class="explorer" role="group" aria-label="Live figure">

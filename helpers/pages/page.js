@@ -57,7 +57,7 @@ const page = (() => {
   const SLOW = 'This browser has no WebAssembly with SIMD: the figure computes in plain JavaScript, and takes several times as long.'
   const FAILED = 'This figure could not be computed here, so its stored picture is shown. The browser said: '
 
-  // Brings every figure of the page to life. Its stored picture stays until the first live one is drawn, and returns if that fails.
+  // Starts every live figure of the page. Its stored picture stays until the first live one is drawn, and returns if that fails.
   function start() {
     const sources = [...document.querySelectorAll('script.worker')].map((script) => script.textContent)
     const places = [...document.querySelectorAll('.explorer > script')].map((script) => script.parentNode), ask = places.length && connect(sources)

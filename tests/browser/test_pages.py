@@ -19,7 +19,7 @@ from .test_pages_engine import opened_file
 LESSON = "02_signal_drift"
 NAMES = ["index", *(path.stem for path in builder.NOTEBOOKS)]
 MOST = 1_500_000  # bytes of a page
-ALIVE = "() => [...document.querySelectorAll('.explorer > script')].every(script => script.parentNode.dataset.state)"
+DRAWN = "() => [...document.querySelectorAll('.explorer > script')].every(script => script.parentNode.dataset.state)"
 HIDDEN = "images => images.filter(one => !one.naturalWidth || !one.alt).length"
 FLAT = "all => all.filter(one => one.checkVisibility() && one.getBoundingClientRect().width < 3).length"
 
@@ -34,8 +34,8 @@ def site(tmp_path_factory):
 
 
 def opened(browser, path, **context):
-    """A page opened from a file, once its figures are alive; nothing may go wrong on it."""
-    return opened_file(browser, path, ready=ALIVE, **context)
+    """A page opened from a file, once its figures are drawn; nothing may go wrong on it."""
+    return opened_file(browser, path, ready=DRAWN, **context)
 
 
 # --- the files ----------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_headings_are_in_order_and_names_are_unique(site, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_is_whole_accessible_and_alive(browser, site, name):
+def test_a_page_is_whole_accessible_and_drawn(browser, site, name):
     """On a desk, light; and on a phone, dark, with reduced motion."""
     desk = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
     phone = {
@@ -225,7 +225,7 @@ def test_where_the_engine_breaks_the_stored_picture_stays_and_a_sentence_says_so
     assert BROKEN[where][0] in text
     path = tmp_path / "broken.html"
     path.write_text(text.replace(*BROKEN[where]), "utf-8")
-    with opened_file(browser, path, ready=ALIVE, complains=True) as page:
+    with opened_file(browser, path, ready=DRAWN, complains=True) as page:
         place = page.locator(".explorer")
         if where == "later":
             slider(place.locator(".live"), "gain").press("ArrowRight")
@@ -270,7 +270,7 @@ def fox(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_firefox_loads_a_page_and_moves_its_figure(fox, site, name):
     fox("Navigate", url=(site / f"{name}.html").as_uri())
-    assert firefox.evaluate(fox, f"return ({ALIVE})()")
+    assert firefox.evaluate(fox, f"return ({DRAWN})()")
     states = fox(
         "ExecuteScript",
         script="return [...document.querySelectorAll('.explorer')].map(one => one.dataset.state)",
