@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-import reading_copy
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -18,53 +16,6 @@ README = "\n".join(
     (ROOT / path).read_text(encoding="utf-8")
     for path in ("README.md", ".github/CONTRIBUTING.md", "notebooks/assignments/README.md")
 )
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    return reading_copy.write(tmp_path_factory.mktemp("site") / "new")
-
-
-def test_the_reading_copy_shows_every_figure_and_every_formula(pages):
-    assert len(pages) == 1 + len(reading_copy.NOTEBOOKS) > 1
-    for path, page in zip(reading_copy.NOTEBOOKS, pages[1:]):
-        notebook, text = nbformat.read(path, as_version=4), page.read_text(encoding="utf-8")
-        pictures = [
-            output
-            for cell in notebook.cells
-            for output in cell.get("outputs", [])
-            if "image/png" in output.get("data", {})
-        ]
-        shown = re.findall(r"<img[^>]*>", text)
-        assert len(shown) >= len(pictures) > 0
-        assert all(re.search(r'alt="[^"]+"', image) and 'src="data:' in image for image in shown)
-        markdown = "".join(
-            re.sub(r"`[^`]*`", "", cell.source)
-            for cell in notebook.cells
-            if cell.cell_type == "markdown"
-        )
-        assert text.count("<math") == len(
-            re.findall(r"\$\$.+?\$\$|\$[^$]+?\$", markdown, re.DOTALL)
-        )
-
-
-def test_the_reading_copy_asks_nothing_of_the_network_and_runs_no_script(pages):
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        assert "<script" not in text and not re.search(
-            r'src="(http|//)|<link[^>]*(http|//)|url\(["\']?(http|//)|@import', text
-        )
-
-
-def test_the_index_leads_to_every_lesson_and_each_to_its_neighbours(pages):
-    for page in pages:
-        links = [
-            link
-            for link in re.findall(r'href="([^"#]+)"', page.read_text(encoding="utf-8"))
-            if not link.startswith("https:")
-        ]
-        assert all((page.parent / link).exists() for link in links)
-        assert len(set(links)) >= (len(pages) - 1 if page.name == "index.html" else 2)
 
 
 def test_the_first_cell_for_colab_brings_helpers_and_data(tmp_path):

@@ -25,16 +25,18 @@ HERE = Path(__file__).parent
 WORKER = "engine.js", "explorers.js", "worker.js"  # what runs in the worker, and is in the page too
 
 
-def scripts():
-    """The part of a page that every live figure shares, as HTML: styles, scripts, and the engine."""
-    live = (widget.HERE / "live.js").read_text("utf-8")
-    style = (widget.HERE / "live.css").read_text("utf-8")
-    parts = [f"<style>{style}</style>", f"<script>{live}</script>"]
+def scripts(live=True):
+    """What the live figures of a page share, as HTML: styles, scripts, and the engine. live: False for
+    a page without any."""
+    page = f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>"
+    if not live:
+        return page
+    style, draw = ((widget.HERE / name).read_text("utf-8") for name in ("live.css", "live.js"))
+    parts = [f"<style>{style}</style>", f"<script>{draw}</script>"]
     for name in WORKER:
         parts.append(f'<script class="worker">{(HERE / name).read_text("utf-8")}</script>')
-    parts.append(f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>")
     wasm = json.dumps([base64_of((HERE / name).read_bytes()) for name in BINARIES])
-    return "\n".join([*parts, f"<script>const wasm = {wasm}</script>"])
+    return "\n".join([*parts, page, f"<script>const wasm = {wasm}</script>"])
 
 
 def base64_of(content):
@@ -135,14 +137,19 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
+def figure(explorer, still="", after=""):
+    """A live figure as HTML: what page.js needs to start it, and around it, as HTML, too, its
+    stored picture and what stands below."""
+    about = json.dumps(described(explorer)).replace("<", "\\u003c")
+    return f"""<div class="explorer" role="group" aria-label="Live figure">
+<div class="still">{still}</div><div class="moving"></div><p class="note said" role="status"></p>{after}
+<script type="application/json">{about}</script></div>"""
+
+
 def page(explorer, title):
     """A page with one live figure, as HTML: it needs no kernel, no network and no other file."""
-    about = json.dumps(described(explorer)).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {scripts()}</head>
-<body><main id="figure"></main><script>
-const sources = [...document.querySelectorAll("script.worker")].map((script) => script.textContent)
-page.figure(document.querySelector("#figure"), 1, {{ ...{about}, wasm }}, page.connect(sources))
-</script></body></html>"""
+<body><main>{figure(explorer)}</main><script>page.start()</script></body></html>"""

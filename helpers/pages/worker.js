@@ -25,4 +25,14 @@ const answers = (() => {
   }
 })()
 
-if (typeof WorkerGlobalScope !== 'undefined') self.onmessage = ({ data }) => self.postMessage(answers(data))
+if (typeof WorkerGlobalScope !== 'undefined') {
+  self.onmessage = ({ data }) => {
+    let answer
+    try {
+      answer = answers(data)
+    } catch (error) {
+      answer = { error: String(error) }
+    }
+    self.postMessage(answer)
+  }
+}

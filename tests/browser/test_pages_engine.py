@@ -1,10 +1,12 @@
 """The engine of the pages in a real browser, opened from a file without a network: does it compute what helpers compute?"""
 
+import json
 import random
 import re
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import engine_record
 import numpy as np
 import pytest
 import torch
@@ -53,18 +55,24 @@ def page(browser, tmp_path_factory):
 
 
 @contextmanager
-def opened_file(browser, path, script=""):
-    """A page opened from a file in a browser whose network is off; nothing may go wrong on it. script: runs before the page's."""
-    context = browser.new_context(offline=True)
+def opened_file(browser, path, script="", ready=None, complains=False, **settings):
+    """A page opened from a file in a browser whose network is off; nothing may go wrong on it, but on one that complains.
+
+    script: runs before the page's. ready: waits until this function in JavaScript is true. settings: of the browser's context.
+    """
+    context = browser.new_context(offline=True, **settings)
     page, wrong = context.new_page(), []
-    page.add_init_script(script)
+    if script:
+        page.add_init_script(script)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda note: note.type == "error" and wrong.append(note.text))
     local = ("file:", "blob:", "data:")
     page.on("request", lambda request: request.url.startswith(local) or wrong.append(request.url))
     page.goto(path.as_uri())
+    if ready:
+        page.wait_for_function(ready)
     yield page
-    assert wrong == []
+    assert complains or wrong == []
     context.close()
 
 
@@ -313,7 +321,7 @@ def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_pa
         assert sentence(figure) != before
         assert whole(figure)
         assert lab.violations(page, "main") == []
-        assert figure.get_by_text("computes in plain JavaScript").count() == (script == PLAIN)
+        assert page.get_by_text("computes in plain JavaScript").count() == (script == PLAIN)
 
 
 # --- the other explorers ------------------------------------------------------------------------
@@ -377,6 +385,14 @@ def test_a_recorded_explorer_is_in_the_page_with_every_picture(page, kind):
             assert frame(ours) == frame(shown)
             assert distance(ours, shown, (), "float64")[0] < 1e-5
             assert (ours.sentence, listed(ours.table)) == (shown.sentence, listed(shown.table))
+
+
+def test_the_engine_computes_what_was_recorded_of_it(page):
+    """What the quick tests compare helpers with. If this fails alone, record anew: python tests/engine_record.py."""
+    found = engine_record.theirs(lambda kind, data: make(page, kind, **data))
+    for one, other in zip(found, json.loads(engine_record.FILE.read_text("utf-8")), strict=True):
+        for ours, recorded in zip(one, other, strict=True):
+            np.testing.assert_allclose(ours, recorded, rtol=1e-4)
 
 
 # --- torch's random numbers ---------------------------------------------------------------------
