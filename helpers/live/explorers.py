@@ -455,7 +455,7 @@ def depths(record, axes, now, depth, norm=None, skip=None):
     said = f"{depth} layers {', '.join(kinds)}".strip()
     said += f": after {len(epochs)} epochs {errors} (means of {seeds} seeds)."
     then = f"Now, after epoch {len(trained)}: {trained[-1]:.1f}%." if len(trained) else ""
-    y = Axis("error, %", -5, 100)  # room for a line at 0
+    y = Axis("error, %", -5, 105)  # room for a line at 0 or 100
     x = Axis("depth", 5, 60, ticks=[(one, str(one)) for one in recorded_depths])
     panels = [Panel("After training (hollow: seeds; triangle: chosen)", x, y, left, said)]
     panels.append(
