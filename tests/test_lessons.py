@@ -1292,13 +1292,10 @@ def test_07_each_recipe_that_stops_has_lost_one_of_the_three():
 
 
 @pytest.mark.slow
-def test_07_at_a_thousand_layers_batch_norm_with_skips_loses_slowly_and_orthogonal_tanh_fades():
+def test_07_at_a_thousand_layers_skips_with_batch_norm_have_lost_slowly():
     tools = going_deeper()
-    signal, gradient, contrast = tools["measure"]("skips, batch norm", 1000)
+    _, gradient, contrast = tools["measure"]("skips, batch norm", 1000)
     assert 50 < gradient[0] / gradient[-1] < 500 and 0.07 < contrast[-1] < 0.2
-    signal, gradient, contrast = tools["measure"]("plain, tanh, orthogonal", 1000)
-    for kept in signal[-1] / signal[0], gradient[0] / gradient[-1]:
-        assert 1 / 50 < kept < 1 / 30, "about 1/40"
 
 
 @pytest.mark.parametrize("seed", [3, *(pytest.param(k, marks=pytest.mark.slow) for k in (4, 5))])

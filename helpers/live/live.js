@@ -181,8 +181,8 @@ const live = (() => {
 
   // Draws a panel, and returns where its axes are. pins: lines of an earlier picture. cursor: what is being read. names: of all
   // lines of the figure, so that its panels have them in the same place.
-  function paint(canvas, panel, pins, cursor, names, colors) {
-    const width = canvas.clientWidth, height = canvas.clientHeight, dots = window.devicePixelRatio || 1
+  function paint(canvas, { width, height }, panel, pins, cursor, names, colors) {
+    const dots = window.devicePixelRatio || 1
     const context = canvas.getContext('2d')
     const [w, h] = [Math.round(width * dots), Math.round(height * dots)]
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h]
@@ -372,12 +372,19 @@ const live = (() => {
     const reader = element('input', { type: 'range', class: 'live-reader', min: 0, step: 1, 'data-lm-suppress-shortcuts': 'true' })
     const reading = element('div', { class: 'live-reading', 'aria-hidden': 'true' })
     const root = element('div', { class: 'live-panel' }, title, canvas, reader, reading)
-    let panel, pins = [], cursor = null, area = null
+    let panel, pins = [], cursor = null, area = null, size = null, shown = null
 
     function draw() {
-      if (!panel || !canvas.clientWidth) return
-      area = paint(canvas, panel, pins, cursor, figure.names(), figure.colors())
-      reading.textContent = cursor ? read(panel, cursor) : ''
+      if (!panel) return
+      size ??= { width: canvas.clientWidth, height: canvas.clientHeight }  // asked once: it makes the browser lay out the page
+      if (!size.width) size = null
+      else area = paint(canvas, size, panel, pins, cursor, figure.names(), figure.colors())
+      const words = cursor ? read(panel, cursor) : ''
+      if (reading.textContent !== words) reading.textContent = words
+    }
+    function resize() {
+      size = null
+      draw()
     }
     function point(next) {
       cursor = next
@@ -407,22 +414,34 @@ const live = (() => {
       point({ column, row: Math.min(Math.max(row + up, 0), heights(panel).length - 1) })
     })
 
-    function show(next, pinned) {
-      [panel, pins] = [next, pinned]
+    const put = (node, name, text) => { if (node.getAttribute(name) !== text) node.setAttribute(name, text) }
+    function show(next, pinned, names) {
+      const known = same([next, pinned, names], shown)  // in a film, some panels seldom change
+      ;[panel, pins, shown] = [next, pinned, [next, pinned, names]]
+      if (known) return
       const all = places(panel)
       if (title.textContent !== panel.title) title.textContent = panel.title
-      canvas.setAttribute('aria-label', `${panel.title}. ${panel.sentence}`)
-      reader.setAttribute('aria-label', `Read values: ${panel.title}`)
-      reader.max = Math.max(0, all.length - 1)
-      reader.disabled = all.length === 0
+      put(canvas, 'aria-label', `${panel.title}. ${panel.sentence}`)
+      put(reader, 'aria-label', `Read values: ${panel.title}`)
+      put(reader, 'max', String(Math.max(0, all.length - 1)))
+      if (reader.disabled !== (all.length === 0)) reader.disabled = all.length === 0
       if (cursor) {
         cursor = { column: Math.min(cursor.column, all.length - 1), row: panel.shades ? Math.min(cursor.row, heights(panel).length - 1) : 0 }
         if (!all.length) cursor = null
       }
-      if (all.length) reader.setAttribute('aria-valuetext', read(panel, cursor ?? middle()))
+      if (all.length && (cursor || !figure.film())) put(reader, 'aria-valuetext', read(panel, cursor ?? middle()))  // in a film, on focus
       draw()
     }
-    return { root, show, draw }
+    return { root, show, resize }
+  }
+
+  // Whether two values, such as panels, hold the same.
+  function same(one, other) {
+    if (one === other || Number.isNaN(one) && Number.isNaN(other)) return true
+    if (!(one instanceof Object && other instanceof Object)) return false
+    if (ArrayBuffer.isView(one)) return one.length === other.length && one.every((value, k) => same(value, other[k]))
+    const keys = Object.keys(one)
+    return keys.length === Object.keys(other).length && keys.every((key) => same(one[key], other[key]))
   }
 
   // --- controls ------------------------------------------------------------------------------------------------------
@@ -538,17 +557,18 @@ const live = (() => {
     function draw() {
       if (!picture) return
       while (drawn.length < picture.panels.length) {
-        drawn.push(makePanel({ names, colors: () => (colors ??= palette(root)) }))
+        drawn.push(makePanel({ names, film: () => picture.columns != null, colors: () => (colors ??= palette(root)) }))
         panels.append(drawn.at(-1).root)
       }
+      const all = names()
+      root.classList.toggle('live-film', picture.columns != null)  // before the canvases are measured
       picture.panels.forEach((panel, k) => {
         const before = pinned?.panels[k]
-        drawn[k].show(before ? within(panel, before) : panel, before ? before.lines.filter((line) => line.kind === 'line') : [])
+        drawn[k].show(before ? within(panel, before) : panel, before ? before.lines.filter((line) => line.kind === 'line') : [], all)
       })
       table.replaceChildren(...picture.table.map((cells, row) => element('tr', {}, ...cells.map((text, column) =>
         element(text && (row === 0 || column === 0) ? 'th' : 'td', {}, text)))))
-      said.textContent = picture.sentence
-      root.classList.toggle('live-film', picture.columns != null)
+      if (said.textContent !== picture.sentence) said.textContent = picture.sentence
       const lines = JSON.stringify(picture.code)
       if (code.dataset.lines !== lines) {  // else left alone, so that it can be marked and copied
         code.dataset.lines = lines
@@ -561,7 +581,7 @@ const live = (() => {
 
     function repaint() {
       colors = null
-      for (const panel of drawn) panel.draw()
+      for (const panel of drawn) panel.resize()
     }
     const resized = new ResizeObserver(repaint)
     resized.observe(root)
