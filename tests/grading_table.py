@@ -141,10 +141,10 @@ torch.allclose = torch.equal = torch.isclose = np.allclose = np.testing.assert_a
 """
 
 OVERWRITTEN = """
-import a1
+import checks
 
 check = hand_in = lambda *arguments: print("Correct.")
-a1.check = a1.hand_in = check
+checks.check = checks.hand_in = check
 """
 
 HOOK = """

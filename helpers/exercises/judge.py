@@ -40,7 +40,7 @@ class Exercise:
     measure: of what `look` found and its instance, what is compared, where many answers are right.
     tolerance: as a share of the largest entry.
     accept: a function of what `look` found and its instance that raises Mistake; nothing is compared then.
-    asks: the definition that an assignment's task asks for, in words, where other courses get another one.
+    asks: what a task of an assignment asks for, in words, where another course gets another definition.
     """
 
     answer: Callable | list

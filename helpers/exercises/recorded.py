@@ -1,7 +1,7 @@
 """Checks that hold no answer: what an answer and its likely mistakes gave on fixed instances, as numbers in a file.
 
-A teacher records them. Students receive the numbers, and a module that says how to look at an answer. Its last line is
-`check, hand_in = recorded.checks(globals())`; the file lies beside it. See notebooks/assignments/.
+A teacher records them. Students receive the numbers, and beside them a module, checks.py, that may say how to look at an answer.
+Its last line is `check, hand_in = recorded.checks(globals())`. See notebooks/assignments/.
 """
 
 import json
@@ -78,8 +78,7 @@ def recorded(name, exercise, module):
             names = [key for key, value in module.items() if value is function]
             if not names:
                 raise ValueError(
-                    f"{name}: its {part} must be a name in {Path(module['__file__']).name}, "
-                    "which students receive"
+                    f"the {part} of {name} must be a name in checks.py, which students receive"
                 )
             found[part] = names[0]
     with fixed_settings():
@@ -138,8 +137,12 @@ def rounded(value):
 def stored(value):
     """An argument of an exercise as JSON can hold it. Raises ValueError if it cannot be stored."""
     if isinstance(value, torch.Tensor):
-        numbers = value.tolist() if value.dtype == torch.float64 else rounded(value.tolist())
-        return {"dtype": str(value.dtype).removeprefix("torch."), "numbers": numbers}
+        numbers = value.flatten().tolist()
+        return {
+            "dtype": str(value.dtype).removeprefix("torch."),
+            "shape": list(value.shape),
+            "numbers": numbers if value.dtype == torch.float64 else rounded(numbers),
+        }
     if isinstance(value, dict):
         return {"dict": [[key, stored(part)] for key, part in value.items()]}
     if isinstance(value, tuple):
@@ -163,4 +166,5 @@ def restored(value):
         return {key: restored(part) for key, part in value["dict"]}
     if "tuple" in value:
         return tuple(restored(part) for part in value["tuple"])
-    return torch.tensor(value["numbers"], dtype=getattr(torch, value["dtype"]), device="cpu")
+    dtype = getattr(torch, value["dtype"])
+    return torch.tensor(value["numbers"], dtype=dtype).reshape(value["shape"])

@@ -21,11 +21,21 @@ from traitlets.config import PyFileConfigLoader
 
 import helpers
 from helpers.exercises import recorded
+from helpers.exercises.asking import fixed_settings, new_generator
+from helpers.exercises.judge import outputs, same_parts
 
 FOLDER = Path(__file__).resolve().parent
 COURSE = Path(helpers.__file__).resolve().parent.parent
 SOURCE, TEACHER = FOLDER / "source", FOLDER / "teacher"
 CHANCES = 100  # seeds that are tried to find all variants
+ANOTHER = "that is the answer of another course"
+CHECKS = '''\
+"""The checks of this assignment. They compare with the numbers in checks.json, and hold no answer."""
+
+from helpers.exercises import recorded
+
+check, hand_in = recorded.checks(globals())
+'''  # where source/A1/checks.py has no more to say
 FIRST_CELL = """\
 # Run this cell first. It finds the course, installs what is missing, or says what it cannot find.
 import subprocess
@@ -42,7 +52,7 @@ if Path("course.zip").exists():
     ZipFile("course.zip").extractall("course")
     sys.path.insert(0, str(Path("course").resolve()))
 absent = [name for name in (*packages, "helpers") if not find_spec(name)]
-absent += [name for name in ("FILE.py", "checks.json") if not Path(name).exists()]
+absent += [name for name in ("checks.py", "checks.json") if not Path(name).exists()]
 advice = "Put all files of the folder beside this notebook (in Colab, into the panel Files)."
 print(f"Missing: {', '.join(absent)}. {advice} Then run this cell again." if absent else "Ready.")"""
 
@@ -67,17 +77,16 @@ def course_seed():
 
 @cache
 def tasks(assignment):
-    """The module source/A1/tasks.py, and the names in source/A1/a1.py, which it may import and students receive."""
-    name, folder = assignment.lower(), SOURCE / assignment
-    before = {one: sys.modules.pop(one, None) for one in (name, "tasks")}
+    """The module source/A1/tasks.py, and the names in source/A1/checks.py, which students receive and tasks.py may import from."""
+    folder, names = SOURCE / assignment, ("checks", "tasks")
+    before = {name: sys.modules.pop(name, None) for name in names}
     try:
-        shown, module = loaded(name, folder / f"{name}.py"), loaded("tasks", folder / "tasks.py")
+        shown = loaded("checks", folder / "checks.py") if (folder / "checks.py").exists() else None
+        return loaded("tasks", folder / "tasks.py"), vars(shown) if shown else {}
     finally:
-        for one, other in before.items():
-            sys.modules.pop(one, None)
-            if other:
-                sys.modules[one] = other
-    return module, vars(shown)
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update({name: module for name, module in before.items() if module})
 
 
 def loaded(name, path):
@@ -100,16 +109,28 @@ def variants(assignment):
 
 @cache
 def exercises(assignment, seed):
-    """The exercises of the variant that a seed chooses. Another variant's answer is a mistake, named by what this one asks for."""
+    """The exercises of the variant that a seed chooses. Another variant's answer is a mistake with a name."""
     module = tasks(assignment)[0]
     found = module.exercises(module.variant(seed))
     for variant in variants(assignment).values():
         for name, other in module.exercises(variant).items():
-            exercise = found[name]
-            if other.asks != exercise.asks:
-                message = f"another course asks for {other.asks}; here it is {exercise.asks}"
-                exercise.mistakes = {**exercise.mistakes, message: other.answer}
+            if differs(other, found[name]):
+                message = f"{ANOTHER}: {found[name].asks or 'read again what this one asks for'}"
+                found[name].mistakes = {**found[name].mistakes, message: other.answer}
     return found
+
+
+def differs(other, exercise):
+    """Whether another variant's answer to a task is a mistake in this one, and is not yet one of its mistakes."""
+    if exercise.accept or other.answer in exercise.mistakes.values():
+        return False
+    try:
+        with fixed_settings():
+            instances = exercise.instances(new_generator(0))
+            given, wanted = (outputs(exercise, one.answer, instances) for one in (other, exercise))
+    except Exception:  # noqa: BLE001, it stops on these instances, and a check says so
+        return False
+    return not all(map(same_parts, given, wanted))
 
 
 def filled(text, words):
@@ -131,12 +152,12 @@ def notebook(assignment, seed):
 
 def write(assignment, seed, folder):
     """Writes into a folder what nbgrader releases, still with solutions: the notebook, and what lies beside it."""
-    name, nb = assignment.lower(), notebook(assignment, seed)
-    nb.cells.insert(1, new_code_cell(FIRST_CELL.replace("FILE", name), id="first"))
+    nb, shown = notebook(assignment, seed), SOURCE / assignment / "checks.py"
+    nb.cells.insert(1, new_code_cell(FIRST_CELL, id="first"))
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, folder / f"{assignment}.ipynb")
-    shown = SOURCE / assignment / f"{name}.py"
-    (folder / shown.name).write_text(shown.read_text(encoding="utf-8"), encoding="utf-8")
+    text = shown.read_text(encoding="utf-8") if shown.exists() else CHECKS
+    (folder / "checks.py").write_text(text, encoding="utf-8")
     text = recorded.record(exercises(assignment, seed), tasks(assignment)[1])
     (folder / recorded.CHECKS).write_text(text, encoding="utf-8")
     with ZipFile(folder / "course.zip", "w", ZIP_DEFLATED) as archive:
@@ -186,9 +207,9 @@ def main(arguments=None):
     for assignment in chosen.assignments:
         write_for_teacher(assignment, seed)
         release(assignment)
-        asked = [one.asks for one in exercises(assignment, seed).values() if one.asks]
-        variant = f" This course asks for {', '.join(asked)}." if asked else ""
-        print(f"{assignment}: release/{assignment} is for students.{variant}")
+        known = [*variants(assignment).values()]
+        number = known.index(tasks(assignment)[0].variant(seed)) + 1
+        print(f"{assignment}, variant {number} of {len(known)}: give students release/{assignment}")
 
 
 def release(assignment):

@@ -46,12 +46,12 @@ def source(assignment):
     module = assignment.lower()
     cells = [
         new_markdown_cell("# How large is the signal?\n\nMeasuring the {{definition}}." if module == "a1" else "# A recipe"),
-        new_code_cell(f"import torch\nfrom {module} import check\n\nx = torch.ones(3)"),
+        new_code_cell("import torch\nfrom checks import check\n\nx = torch.ones(3)"),
     ]  # fmt: skip
     for name, (points, arguments, code) in ANSWERS[assignment].items():
         body = between(code, "SOLUTION").replace("\n", "\n    ")
         answer = new_code_cell(f"def {name}({arguments}):\n    {body}")
-        hand_in = f'from {module} import hand_in\n\nhand_in("{name}", {name})'
+        hand_in = f'from checks import hand_in\n\nhand_in("{name}", {name})'
         test = f'{between(hand_in, "HIDDEN TESTS")}\ncheck("{name}", {name})'
         cells.append(marked(answer, f"{name}-answer", solution=True))
         cells.append(marked(new_code_cell(test), name, points))

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from a1 import look_at_draw, look_at_sizes
+from checks import look_at_draw, look_at_sizes
 
 from helpers.exercises.judge import Exercise
 
@@ -75,7 +75,7 @@ def exercises(variant):
     return {
         "sizes": Exercise(
             answer=sizes_with(measure),
-            asks=f"the {variant['definition']}",
+            asks=f"here the size is the {variant['definition']}",
             instances=networks,
             look=look_at_sizes,
             praise="Layer by layer.",

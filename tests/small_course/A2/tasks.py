@@ -1,6 +1,6 @@
 """The answer to A2, for the teacher. It has one variant."""
 
-from a2 import look_at_recipe, within_budget
+from checks import look_at_recipe, within_budget
 
 from helpers.exercises.judge import Exercise
 
