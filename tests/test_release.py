@@ -240,6 +240,33 @@ def test_a_word_that_the_variant_does_not_have_is_refused():
         hand_out.filled("{{other}}", {"b": 5})
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "teacher/seed.txt is missing: `python hand_out.py --seed NUMBER` makes it"),
+        (["--seed=0"], "the seed must be an integer from 1 to 10**18 - 1, got '0'"),
+        (["--seed=1e3", "A1"], "the seed must be an integer from 1 to 10**18 - 1, got '1e3'"),
+        (["--seed=5", "A1", "A7"], "assignments must be of A1, A2, got A7"),
+    ],
+)
+def test_a_bad_command_is_refused_in_a_line(arguments, message, of, monkeypatch, tmp_path, capsys):
+    of("small")
+    monkeypatch.setattr(hand_out, "TEACHER", tmp_path / "teacher")
+    with pytest.raises(SystemExit):
+        hand_out.main(arguments)
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f": error: {message}")
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_the_teachers_pack_is_filled_with_the_words_of_the_variant(of, monkeypatch, tmp_path):
+    of("small")
+    monkeypatch.setattr(hand_out, "TEACHER", tmp_path / "teacher")
+    hand_out.write_for_teacher("A1", 2)
+    rubric = (tmp_path / "teacher" / "A1" / "rubric.md").read_text(encoding="utf-8")
+    assert rubric == "Weak: it does not say that the root mean square counts.\n"
+    assert (tmp_path / "teacher" / "source" / "A1" / "A1.ipynb").exists()
+
+
 # --- no answer in what students receive ----------------------------------------------------------------------------------------
 
 IDIOM = re.compile(

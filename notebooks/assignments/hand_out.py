@@ -176,7 +176,7 @@ def write_for_teacher(assignment, seed):
     write(assignment, seed, TEACHER / "source" / assignment)
     for path in (SOURCE / assignment).glob("*.md"):
         target = TEACHER / assignment / path.name
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         words = tasks(assignment)[0].variant(seed)
         target.write_text(filled(path.read_text(encoding="utf-8"), words), encoding="utf-8")
 
@@ -186,7 +186,7 @@ def main(arguments=None):
     parser.add_argument(
         "--seed", help="the seed of the course, once: an integer from 1 to 10**18 - 1"
     )
-    names = sorted(path.name for path in SOURCE.iterdir())
+    names = sorted(path.parent.name for path in SOURCE.glob("*/tasks.py"))
     parser.add_argument("assignments", nargs="*", metavar="A1", help="all, if none is named")
     chosen = parser.parse_args(arguments)
     chosen.assignments = chosen.assignments or names
