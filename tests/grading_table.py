@@ -56,6 +56,16 @@ def source(assignment):
     return nb
 
 
+def solved(assignment):
+    """What a student hands in who has solved all: without the lines that students never see."""
+    nb = source(assignment)
+    for cell in nb.cells:
+        cell.source = re.sub(
+            r"### BEGIN HIDDEN.*### END HIDDEN TESTS\n", "", cell.source, flags=re.DOTALL
+        )
+    return nb
+
+
 def text_of(nb):
     """A notebook as the text of its file."""
     return json.dumps(nb, indent=1, ensure_ascii=False)
@@ -236,13 +246,13 @@ EXIT = "def draw(fan_in, fan_out, gain, generator):\n    import os\n    os._exit
 
 def submissions(released):
     """By name: submissions of A1. `released` is the students' version."""
-    right, wrong_answer = source("A1"), answered(source("A1"), "sizes", WRONG_SIZES)
+    right, wrong_answer = solved("A1"), answered(solved("A1"), "sizes", WRONG_SIZES)
     after_two = find(right, "draw") + 1
     unusual = with_cell(right, WITH_NUMPY, place=find(right, "sizes"))
     half = answered(released, "sizes", right.cells[find(right, "sizes-answer")].source)
     half = answered(half, "draw", right.cells[find(right, "draw-answer")].source)
     plain = text_of(right)
-    other = source("A2").cells[find(source("A2"), "recipe")]
+    other = solved("A2").cells[find(solved("A2"), "recipe")]
     foreign = copy.deepcopy(right)
     foreign.cells.append(nbformat.from_dict(other | {"id": "foreign"}))
     bare = copy.deepcopy(right)
@@ -409,7 +419,7 @@ def submissions(released):
 
 def open_tasks():
     """By name: submissions of A2, to which many answers are right. Its explanation (6 points) waits for the teacher."""
-    right = source("A2")
+    right = solved("A2")
     settings = with_cell(right, "torch.set_default_dtype(torch.float64)")
     numpy = "import numpy as np\n\n\ndef recipe():\n    return {'skip': np.True_, 'epochs': np.int64(4)}\n"
     costly = answered(right, "recipe", numpy.replace("64(4)", "64(9)"))
