@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 class Exercise:
     """An exercise, as far as its answers are judged.
 
-    answer: the right function.
+    answer: the right function; None where `accept` judges, if there is none.
     instances: from a torch.Generator to a list of arguments on which answers are tried.
     mistakes: from what to say to the function that makes that mistake; or a text, as `edited` takes it.
     praise: what to say of a right answer.
@@ -43,7 +43,7 @@ class Exercise:
     asks: what a task of an assignment asks for, in words, where another course gets another definition.
     """
 
-    answer: Callable | list
+    answer: Callable | list | None
     instances: Callable
     praise: str
     mistakes: dict | str = field(default_factory=dict)
