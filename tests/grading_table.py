@@ -418,7 +418,7 @@ def submissions(released):
 
 
 def open_tasks():
-    """By name: submissions of A2, to which many answers are right. Its explanation (6 points) waits for the teacher."""
+    """By name: submissions of A2, to which many answers are right. Its picture and its explanation (6 points) wait for the teacher."""
     right = solved("A2")
     settings = with_cell(right, "torch.set_default_dtype(torch.float64)")
     numpy = "import numpy as np\n\n\ndef recipe():\n    return {'skip': np.True_, 'epochs': np.int64(4)}\n"

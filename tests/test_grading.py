@@ -14,7 +14,7 @@ import nbgrader.api
 import pytest
 import small_course
 from grading_table import FOLDER, SEED, hand_out
-from nbformat.v4 import new_markdown_cell, new_notebook
+from nbformat.v4 import new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.nbgraderformat import MetadataValidator
@@ -97,6 +97,18 @@ def test_the_hidden_limit_is_laxer_than_the_visible_one(epochs, passes, small):
         return
     with pytest.raises(Mistake, match="on other instances than the visible ones: the budget is 8"):
         grading.verdict("A2", "recipe", handed_in, seed=7)
+
+
+def test_what_the_teacher_marks_is_left_as_the_student_drew_it(small, monkeypatch):
+    monkeypatch.setattr(grading, "course_seed", lambda: 1)
+    nb = notebook("A2")
+    picture = new_output("display_data", data={"image/png": "aGk="})
+    cells = graded_or_written(nb)
+    cells["picture"].outputs = [picture]
+    cells["recipe"].outputs = [picture]
+    grading.Mark().preprocess(nb, {"nbgrader": {"assignment": "A2"}})
+    assert cells["picture"].outputs == [picture]
+    assert [output.ename for output in cells["recipe"].outputs] == ["Mistake"]
 
 
 # --- reading a file ------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from nbgrader.utils import is_grade
+from nbgrader.utils import is_grade, is_solution
 
 from helpers.exercises.asking import Mistake, fixed_settings, new_generator, received, unanswered
 from helpers.exercises.judge import judge
@@ -277,6 +277,11 @@ class Run(Execute):
 # --- marking -------------------------------------------------------------------------------------------------------------------
 
 
+def is_test(cell):
+    """Whether a cell is a test cell, and not one that a student writes and the teacher marks, such as a picture's."""
+    return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
+
+
 class Mark(NbGraderPreprocessor):
     """Judges what each test cell has handed in. What is not right becomes an error that names the mistake, and so no points."""
 
@@ -285,7 +290,7 @@ class Mark(NbGraderPreprocessor):
         return super().preprocess(nb, resources)
 
     def preprocess_cell(self, cell, resources, index):
-        if cell.cell_type == "code" and is_grade(cell):
+        if is_test(cell):
             cell.outputs = marked(
                 cell.outputs, resources["nbgrader"]["assignment"], cell.metadata.nbgrader.grade_id
             )
@@ -345,7 +350,7 @@ class HideTests(NbGraderPreprocessor):
     """Cuts the hidden lines from the test cells, and from no cell of a student's."""
 
     def preprocess_cell(self, cell, resources, index):
-        if cell.cell_type == "code" and is_grade(cell):
+        if is_test(cell):
             cell.source = re.sub(
                 r"### BEGIN HIDDEN.*### END HIDDEN TESTS\n?", "", cell.source, flags=re.DOTALL
             )

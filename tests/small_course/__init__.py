@@ -56,7 +56,10 @@ def source(assignment):
         cells.append(marked(answer, f"{name}-answer", solution=True))
         cells.append(marked(new_code_cell(test), name, points))
     if assignment == "A2":
-        cells.append(marked(new_markdown_cell("Because it is so."), "explain", 6, solution=True))
+        body = between("print(3 * x)", "SOLUTION").replace("\n", "\n    ")
+        picture = new_code_cell(f"def picture():\n    {body}\n\n\npicture()")
+        cells.append(marked(picture, "picture", 2, solution=True))
+        cells.append(marked(new_markdown_cell("Because it is so."), "explain", 4, solution=True))
     for k, cell in enumerate(cells):
         cell.id = f"{module}-{k:02}"
     return new_notebook(cells=cells)
