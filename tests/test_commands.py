@@ -1,4 +1,4 @@
-"""The commands that the README and its two companions name, typed as they stand there, but on little."""
+"""The commands that the README and its companions name, typed as they stand there, but on little."""
 
 import os
 import re
@@ -12,8 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = "\n".join(
-    (ROOT / path).read_text(encoding="utf-8")
-    for path in ("README.md", ".github/CONTRIBUTING.md", "notebooks/assignments/README.md")
+    path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / ".github" / "CONTRIBUTING.md",
+        *sorted((ROOT / "notebooks" / "assignments").glob("*.md")),
+    )
 )
 
 

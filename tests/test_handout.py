@@ -13,8 +13,12 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 README = "\n".join(
-    (ROOT / path).read_text(encoding="utf-8")
-    for path in ("README.md", ".github/CONTRIBUTING.md", "notebooks/assignments/README.md")
+    path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / ".github" / "CONTRIBUTING.md",
+        *sorted((ROOT / "notebooks" / "assignments").glob("*.md")),
+    )
 )
 
 

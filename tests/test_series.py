@@ -78,12 +78,21 @@ def test_every_link_of_the_readmes_leads_somewhere():
         ROOT / "README.md",
         ROOT / ".github" / "CONTRIBUTING.md",
         ROOT / "data" / "README.md",
-        ROOT / "notebooks" / "assignments" / "README.md",
+        *(ROOT / "notebooks" / "assignments").glob("*.md"),
     ):
         for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
             assert link.startswith("https://") or (path.parent / link.split("#")[0]).exists(), (
                 f"{path.name}: {link}"
             )
+
+
+def test_every_section_that_the_teachers_plans_name_is_there():
+    plans = (ROOT / "notebooks" / "assignments" / "TEACHING.md").read_text(encoding="utf-8")
+    named = re.findall(r"\b(\d\d), \*([^*]+)\*", plans)
+    assert len(named) > 20
+    for number, section in named:
+        [text] = [text for name, text in TEXTS.items() if name.startswith(number)]
+        assert re.search(rf"^## {re.escape(section)}(:.*)?$", text, re.MULTILINE), (number, section)
 
 
 def ending(name):
@@ -235,7 +244,8 @@ def test_nothing_in_helpers_is_unused():
         for path in (ROOT / "notebooks").rglob("*.ipynb")
         for cell in nbformat.read(path, 4).cells
     ]
-    words = Counter(re.findall(r"\w+", "\n".join([*texts, *cells, README])))
+    teacher = [path.read_text("utf-8") for path in (ROOT / "notebooks").rglob("*.py")]
+    words = Counter(re.findall(r"\w+", "\n".join([*texts, *cells, *teacher, README])))
     nodes = [node for text in texts for node in ast.parse(text).body]
     names = [node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     assert len(names) > 100

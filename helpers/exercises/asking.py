@@ -29,7 +29,9 @@ def fixed_settings():
     Instances are drawn, answers asked and compared under them: what a notebook sets changes no verdict and no mark.
     """
     device, dtype = torch.get_default_device(), torch.get_default_dtype()
-    precision = torch.get_float32_matmul_precision()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.9 says that there is a newer way
+        precision = torch.get_float32_matmul_precision()
     deterministic = torch.are_deterministic_algorithms_enabled()
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
     with (

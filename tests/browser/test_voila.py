@@ -44,7 +44,7 @@ def app():
     """The app of the guide's command."""
     [command] = re.findall(
         r"`\.venv/bin/voila (notebooks/\S+)`",
-        (ROOT / "notebooks" / "assignments" / "README.md").read_text(encoding="utf-8"),
+        (ROOT / "notebooks" / "assignments" / "HOSTING.md").read_text(encoding="utf-8"),
     )
     with voila(command) as address:
         yield address
