@@ -1,824 +1,367 @@
-"""Answers to the assignments as students write them, for test_assignments.py: wrong ones with the test cells in which they lose
-their points, and right ones that look unlike the solution."""
+"""Answers to the assignments as students write them: wrong ones with the task that they lose and what the check must say, and right
+ones that look unlike the solution. The words in double braces are those of the variant, as in the notebooks."""
 
-# Of an assignment: what is wrong, the test cells whose points it loses, and the code.
+SEEDS = (1, 2)  # seeds of a course whose variants differ
+BOTH = None  # an answer for either variant
+
+# Of an assignment: for which seed, what is wrong, the task, a part of what the check says, and the code.
 WRONG = {
     "A1": [
         (
-            "unbiased standard deviation",
-            {"sizes"},
-            """
-def sizes(x, weights):
-    found = []
-    for weight in weights:
-        x = torch.relu(x @ weight)
-        found.append(x.std())
-    return found
-""",
-        ),
-        (
-            "root missing",
-            {"sizes"},
-            """
-def sizes(x, weights):
-    found = []
-    for weight in weights:
-        x = torch.relu(x @ weight)
-        found.append((x**2).mean())
-    return found
-""",
-        ),
-        (
-            "measured before the ReLU",
-            {"sizes"},
+            BOTH,
+            "the standard deviation, as in the lesson",
+            "sizes",
+            "that is the standard deviation",
             """
 def sizes(x, weights):
     found = []
     for weight in weights:
         z = x @ weight
-        found.append(z.square().mean().sqrt())
+        found.append(z.std().item())
+        x = activate(z)
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "the root of the mean square",
+            "sizes",
+            "that is the root of the mean square",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight
+        found.append((z**2).mean() ** 0.5)
+        x = activate(z)
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "measured behind the activation",
+            "sizes",
+            "measure z",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        x = activate(x @ weight)
+        found.append(size(x))
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "always x",
+            "sizes",
+            "not x again",
+            """
+def sizes(x, weights):
+    return [size(x @ weight) for weight in weights]
+""",
+        ),
+        (
+            BOTH,
+            "a ReLU from the lesson",
+            "sizes",
+            "that is the ReLU",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight
+        found.append(size(z))
         x = z.clamp(min=0)
     return found
 """,
         ),
         (
+            BOTH,
+            "no activation",
+            "sizes",
+            "the activation is missing",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        x = x @ weight
+        found.append(size(x))
+    return found
+""",
+        ),
+        (
+            BOTH,
             "the last layer only",
-            {"sizes"},
+            "sizes",
+            "shape",
             """
 def sizes(x, weights):
     for weight in weights:
-        x = torch.relu(x @ weight)
-    return [x.square().mean().sqrt()]
+        z = x @ weight
+        x = activate(z)
+    return [size(z)]
 """,
         ),
         (
-            "weights that are not finite",
-            {"draw"},
+            BOTH,
+            "the square of the gain",
+            "critical_gain",
+            "that is the square of the gain",
             """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_in**0.5 * float("inf")
+def critical_gain(slope, share):
+    return ({{gain_code}}) ** 2
 """,
         ),
         (
-            "the negative half taken away",
-            {"critical_gain"},
-            """
-def critical_gain(positive, negative):
-    return (2 / (positive**2 - negative**2)) ** 0.5
-""",
-        ),
-        (
-            "gain 1/D",
-            {"draw"},
-            """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_in
-""",
-        ),
-        (
-            "fan_out",
-            {"draw"},
-            """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_out**0.5
-""",
-        ),
-        (
-            "global random numbers",
-            {"draw"},
-            """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out) * gain / fan_in**0.5
-""",
-        ),
-        (
-            "slopes not squared",
-            {"critical_gain"},
-            """
-def critical_gain(positive, negative):
-    return (2 / (positive + negative)) ** 0.5
-""",
-        ),
-        (
-            "the lesson's leaky ReLU",
-            {"critical_gain"},
-            """
-def critical_gain(positive, negative):
-    return (2 / (1 + negative**2)) ** 0.5
-""",
-        ),
-        (
-            "root two forgotten",
-            {"gain_for"},
-            """
-def gain_for(depth, factor):
-    return factor ** (1 / depth)
-""",
-        ),
-        (
-            "one layer too few, and the gain instead of its factor",
-            {"gain_for", "overflow"},
-            """
-def gain_for(depth, factor):
-    return 2**0.5 * factor ** (1 / (depth - 1))
-
-
-def overflow(gain, largest):
-    if gain <= 1:
-        return 0
-    layer = 0
-    while gain**layer <= largest:
-        layer += 1
-    return layer
-""",
-        ),
-        (
-            "the last layer that fits",
-            {"overflow"},
-            """
-def overflow(gain, largest):
-    factor, layer = gain / 2**0.5, 0
-    if factor <= 1:
-        return 0
-    while factor ** (layer + 1) <= largest:
-        layer += 1
-    return layer
-""",
-        ),
-    ],
-    "A2": [
-        (
-            "unbiased variance",
-            {"forward", "care"},
-            """
-def forward(x, gamma, beta, eps):
-    return gamma * (x - x.mean(0)) / (x.var(0) + eps) ** 0.5 + beta
-""",
-        ),
-        (
-            "eps missing",
-            {"forward", "care"},
-            """
-def forward(x, gamma, beta, eps):
-    return gamma * (x - x.mean(0)) / x.std(0, correction=0) + beta
-""",
-        ),
-        (
-            "wrong axis",
-            {"forward", "care"},
-            """
-def forward(x, gamma, beta, eps):
-    mean, var = x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)
-    return gamma * (x - mean) / (var + eps) ** 0.5 + beta
-""",
-        ),
-        (
-            "moments of all units together",
-            {"forward", "care"},
-            """
-def forward(x, gamma, beta, eps):
-    return gamma * (x - x.mean()) / (x.var(correction=0) + eps) ** 0.5 + beta
-""",
-        ),
-        (
-            "under no_grad",
-            {"care"},
-            """
-def forward(x, gamma, beta, eps):
-    with torch.no_grad():
-        mean, var = x.mean(0), x.var(0, correction=0)
-    return gamma * (x - mean) / (var + eps) ** 0.5 + beta
-""",
-        ),
-        (
-            "mean of the squares minus the square of the mean",
-            {"care"},
-            """
-def forward(x, gamma, beta, eps):
-    mean = x.mean(0)
-    var = (x**2).mean(0) - mean**2
-    return gamma * (x - mean) / (var + eps) ** 0.5 + beta
-""",
-        ),
-        (
-            "biased running variance",
-            {"averages"},
-            """
-def averages(x, running_mean, running_var, momentum):
-    mean, var = x.detach().mean(0), x.detach().var(0, correction=0)
-    return running_mean + momentum * (mean - running_mean), running_var + momentum * (var - running_var)
-""",
-        ),
-        (
-            "no detach",
-            {"averages"},
-            """
-def averages(x, running_mean, running_var, momentum):
-    return (1 - momentum) * running_mean + momentum * x.mean(0), (1 - momentum) * running_var + momentum * x.var(0)
-""",
-        ),
-        (
-            "momentum the wrong way round",
-            {"averages"},
-            """
-def averages(x, running_mean, running_var, momentum):
-    x = x.detach()
-    return momentum * running_mean + (1 - momentum) * x.mean(0), momentum * running_var + (1 - momentum) * x.var(0)
-""",
-        ),
-        (
-            "eval by the batch",
-            {"evaluate"},
-            """
-def evaluate(x, gamma, beta, running_mean, running_var, eps):
-    return gamma * (x - x.mean(0)) / (x.var(0, correction=0) + eps) ** 0.5 + beta
-""",
-        ),
-        (
-            "mean and variance as constants",
-            {"input"},
-            """
-def backward(g, x, gamma, eps):
-    std = (x.var(0, correction=0) + eps) ** 0.5
-    unit = (x - x.mean(0)) / std
-    return gamma / std * g, (g * unit).sum(0), g.sum(0)
-""",
-        ),
-        (
-            "half of the answer",
-            {"input"},
-            """
-def backward(g, x, gamma, eps):
-    unit = (x - x.mean(0)) / (x.var(0, correction=0) + eps) ** 0.5
-    return 0 * x, (g * unit).sum(0), g.sum(0)
-""",
-        ),
-        (
-            "averaged over the batch",
-            {"parameters"},
-            """
-def backward(g, x, gamma, eps):
-    std = (x.var(0, correction=0) + eps) ** 0.5
-    unit = (x - x.mean(0)) / std
-    return gamma / std * (g - g.mean(0) - unit * (g * unit).mean(0)), (g * unit).mean(0), g.mean(0)
-""",
-        ),
-    ],
-    "A3": [
-        (
-            "products from the start",
-            {"chain"},
-            """
-def chain(slopes):
-    found = [1.0]
-    for slope in slopes:
-        found.append(found[-1] * slope)
-    return found
-""",
-        ),
-        (
-            "one derivative only",
-            {"chain"},
-            """
-def chain(slopes):
-    product = 1.0
-    for slope in slopes:
-        product *= slope
-    return product
-""",
-        ),
-        (
-            "the plain mean",
-            {"layer_factor"},
-            """
-def layer_factor(gain, slopes):
-    return gain * slopes.mean()
-""",
-        ),
-        (
-            "root missing",
-            {"layer_factor"},
-            """
-def layer_factor(gain, slopes):
-    return gain * (slopes**2).mean()
-""",
-        ),
-        (
-            "n steps instead of n - 1",
-            {"growth"},
-            """
-def growth(gradient):
-    return (gradient[0] / gradient[-1]) ** (1 / len(gradient))
-""",
-        ),
-        (
+            BOTH,
             "upside down",
-            {"growth"},
+            "critical_gain",
+            "upside down",
             """
-def growth(gradient):
-    return (gradient[-1] / gradient[0]) ** (1 / (len(gradient) - 1))
+def critical_gain(slope, share):
+    return 1 / ({{gain_code}})
 """,
         ),
         (
-            "no slope",
-            {"backward"},
+            1,
+            "the lesson's leaky ReLU",
+            "critical_gain",
+            "the dropped outputs are missing",
             """
-def backward(g, z, weights):
-    found = [g]
-    for weight in reversed(weights):
-        found.insert(0, found[0] @ weight.T)
+def critical_gain(slope, share):
+    return (2 / (1 + slope**2)) ** 0.5
+""",
+        ),
+        (
+            1,
+            "what is dropped instead of what is left",
+            "critical_gain",
+            "1 − share of the outputs is left",
+            """
+def critical_gain(slope, share):
+    return np.sqrt(2 / ((1 + slope * slope) * share))
+""",
+        ),
+        (
+            1,
+            "the share squared",
+            "critical_gain",
+            "not its square",
+            """
+def critical_gain(slope, share):
+    left = 0.5 * (1 - share) ** 2 * (1 + slope**2)
+    return left**-0.5
+""",
+        ),
+        (
+            2,
+            "half of what passes",
+            "critical_gain",
+            "not half of it",
+            """
+def critical_gain(slope, share):
+    return (0.5 * share * slope**2 + 0.5 * (1 - share)) ** -0.5
+""",
+        ),
+        (
+            2,
+            "the shares swapped",
+            "critical_gain",
+            "the wrong way round",
+            """
+def critical_gain(slope, share):
+    return (share + (1 - share) * slope**2 / 2) ** -0.5
+""",
+        ),
+        (
+            2,
+            "a mean of gains",
+            "critical_gain",
+            "a mean of gains",
+            """
+def critical_gain(slope, share):
+    return share * 2**0.5 / slope + (1 - share) * 1
+""",
+        ),
+        (
+            BOTH,
+            "gains that the next layer does not get",
+            "gains",
+            "once its gain is set",
+            """
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight / len(weight) ** 0.5
+        found.append(1 / size(z))
+        x = activate(z)
     return found
 """,
         ),
         (
-            "ReLU's slope",
-            {"backward"},
+            BOTH,
+            "a gain behind the activation",
+            "gains",
+            "multiply z by the gain first",
             """
-def backward(g, z, weights):
-    found = [g]
-    for k in reversed(range(len(weights))):
-        found.insert(0, (found[0] @ weights[k].T) * (z[k] > 0))
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight / len(weight) ** 0.5
+        found.append(1 / size(z))
+        x = activate(z) / size(z)
     return found
 """,
         ),
         (
-            "not transposed",
-            {"backward"},
+            BOTH,
+            "factors of the raw weights",
+            "gains",
+            "√fan_in",
             """
-def backward(g, z, weights):
-    found = [g]
-    for k in reversed(range(len(weights))):
-        found.insert(0, (found[0] @ weights[k]) * (1 - z[k].tanh() ** 2))
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight
+        found.append(1 / size(z))
+        x = activate(z / size(z))
     return found
 """,
         ),
         (
-            "order of the way back",
-            {"backward"},
+            BOTH,
+            "fan_out",
+            "gains",
+            "number of rows",
             """
-def backward(g, z, weights):
-    found = [g]
-    for k in reversed(range(len(weights))):
-        found.append((found[-1] @ weights[k].T) * (1 - z[k].tanh() ** 2))
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight / weight.shape[1] ** 0.5
+        found.append(1 / size(z))
+        x = activate(z / size(z))
     return found
 """,
         ),
         (
-            "z instead of tanh(z)",
-            {"weight_gradients"},
+            BOTH,
+            "the natural logarithm",
+            "log_sizes",
+            "natural logarithm",
             """
-def weight_gradients(gradients, z):
-    return [z[k].T @ gradients[k + 1] for k in range(len(z) - 1)]
+def log_sizes(x, depth, width, seeds):
+    return [math.log(size(activations(build(depth, width, seed=s), x)[-1][0])) for s in seeds]
 """,
         ),
         (
-            "transposed and averaged",
-            {"weight_gradients"},
+            1,
+            "measured behind the ReLU",
+            "log_sizes",
+            "and not a, which leaves it",
             """
-def weight_gradients(gradients, z):
-    return [(gradients[k + 1].T @ z[k].tanh()) / len(z[k]) for k in range(len(z) - 1)]
-""",
-        ),
-    ],
-    "A4": [
-        (
-            "skip missing",
-            {"block"},
-            """
-def block(x, first, second, scale):
-    return scale * (torch.relu(torch.relu(x) @ first) @ second)
+def log_sizes(x, depth, width, seeds):
+    pairs = [activations(build(depth, width, seed=seed), x)[-1] for seed in seeds]
+    return [math.log10(a.abs().mean()) for z, a in pairs]
 """,
         ),
         (
-            "skip after the ReLU",
-            {"block"},
+            BOTH,
+            "always the same seed",
+            "log_sizes",
+            "a seed of its own",
             """
-def block(x, first, second, scale):
-    x = torch.relu(x)
-    return x + scale * (torch.relu(x @ first) @ second)
-""",
-        ),
-        (
-            "everything scaled",
-            {"block"},
-            """
-def block(x, first, second, scale):
-    return scale * (x + torch.relu(torch.relu(x) @ first) @ second)
-""",
-        ),
-        (
-            "ReLU after the sum",
-            {"block"},
-            """
-def block(x, first, second, scale):
-    return torch.relu(x + scale * (torch.relu(torch.relu(x) @ first) @ second))
-""",
-        ),
-        (
-            "changes x in place",
-            {"block"},
-            """
-def block(x, first, second, scale):
-    branch = torch.relu(x.relu_() @ first) @ second
-    return x + scale * branch
-""",
-        ),
-        (
-            "the 1 of 1 + F' missing",
-            {"block_backward"},
-            """
-def block_backward(g, x, first, second, scale):
-    back = (g @ second.T) * (torch.relu(x) @ first > 0)
-    return scale * (back @ first.T) * (x > 0)
-""",
-        ),
-        (
-            "outer ReLU over the skip too",
-            {"block_backward"},
-            """
-def block_backward(g, x, first, second, scale):
-    back = (g @ second.T) * (torch.relu(x) @ first > 0)
-    return (g + scale * back @ first.T) * (x > 0)
-""",
-        ),
-        (
-            "inner ReLU forgotten",
-            {"block_backward"},
-            """
-def block_backward(g, x, first, second, scale):
-    return g + scale * (g @ second.T @ first.T) * (x > 0)
-""",
-        ),
-        (
-            "scale not squared",
-            {"variance"},
-            """
-def variance(blocks, scale):
-    return (1 + scale) ** blocks
-""",
-        ),
-        (
-            "does not compound, and the lesson's answer",
-            {"variance", "scale_for"},
-            """
-def variance(blocks, scale):
-    return 1 + blocks * scale**2
-
-
-def scale_for(blocks, factor):
-    return (2 ** (1 / blocks) - 1) ** 0.5
-""",
-        ),
-        (
-            "root missing",
-            {"scale_for"},
-            """
-def scale_for(blocks, factor):
-    return factor ** (1 / blocks) - 1
-""",
-        ),
-        (
-            "compounds in spite of the norm",
-            {"with_norm"},
-            """
-def with_norm(blocks, scale):
-    return (1 + scale**2) ** blocks
-""",
-        ),
-    ],
-    "A5": [
-        (
-            "nothing changed",
-            {"survive", "train", "test"},
-            """
-def recipe():
-    return {}
-""",
-        ),
-        (
-            "a skip alone",
-            {"survive", "train", "test"},
-            """
-def recipe():
-    return {"skip": True}
-""",
-        ),
-        (
-            "a branch too large",
-            {"survive", "train", "test"},
-            """
-def recipe():
-    return {"skip": True, "branch_scale": 0.5}
-""",
-        ),
-        (
-            "over the budget",
-            {"survive", "train", "test", "another"},
-            """
-def recipe():
-    return {"skip": True, "branch_scale": 0.07, "epochs": 40}
-""",
-        ),
-        (
-            "less deep",
-            {"survive", "train", "test", "another"},
-            """
-def recipe():
-    return {"depth": 10}
-""",
-        ),
-        (
-            "no dict",
-            {"survive", "train", "test", "another"},
-            """
-def recipe():
-    return "skip"
-""",
-        ),
-        (
-            "a name that build does not know",
-            {"survive", "train", "test"},
-            """
-def recipe():
-    return {"skip": True, "activation": "swish"}
-""",
-        ),
-        (
-            "one epoch",
-            {"train", "test"},
-            """
-def recipe():
-    return {"skip": True, "branch_scale": 199**-0.5, "epochs": 1}
-""",
-        ),
-        (
-            "a learning rate too small",
-            {"train", "test"},
-            """
-def recipe():
-    return {"skip": True, "branch_scale": 199**-0.5, "lr": 0.001}
-""",
-        ),
-        (
-            "twice the same means",
-            {"another"},
-            """
-def another():
-    return {"skip": True, "branch_scale": 1 / 199}
-""",
-        ),
-        (
-            "twice the same means, and a norm that does nothing more",
-            {"another"},
-            """
-def another():
-    return {"skip": True, "branch_scale": 199**-0.5, "norm": "layer"}
-""",
-        ),
-        (
-            "a second one that fails",
-            {"another"},
-            """
-def another():
-    return {"activation": "tanh"}
+def log_sizes(x, depth, width, seeds):
+    return [math.log10(size(activations(build(depth, width), x)[-1][0])) for _ in seeds]
 """,
         ),
     ],
 }
 
-# Of an assignment: what is unusual, and the code.
+# Of an assignment: for which seed, what is unusual, and the code.
 RIGHT = {
     "A1": [
         (
-            "norms and a comprehension",
+            BOTH,
+            "NumPy",
             """
+def size(z):
+    return float(np.{{kind}}(np.abs(np.asarray(z))))
+
 def sizes(x, weights):
-    from itertools import accumulate
-    layers = list(accumulate([x, *weights], lambda a, weight: (a @ weight).clamp_min(0)))[1:]
-    return tuple((a.norm() / a.numel() ** 0.5).item() for a in layers)
+    found = []
+    for weight in weights:
+        z = np.asarray(x) @ np.asarray(weight)
+        found.append(size(z))
+        x = activate(torch.as_tensor(z))
+    return found
 """,
         ),
         (
-            "uniform numbers",
-            """
-def draw(fan_in, fan_out, gain, generator):
-    a = gain * (3 / fan_in) ** 0.5
-    return torch.empty(fan_in, fan_out).uniform_(-a, a, generator=generator)
-""",
-        ),
-        (
-            "torch.nn.init, row by row",
-            """
-def draw(fan_in, fan_out, gain, generator):
-    rows = [torch.nn.init.normal_(torch.empty(fan_out), 0.0, gain / fan_in**0.5, generator=generator) for _ in range(fan_in)]
-    return torch.stack(rows)
-""",
-        ),
-        (
-            "numpy, logarithms, and a chatty function",
-            """
-import math
-import sys
-
-import numpy as np
-
-
-def critical_gain(positive, negative):
-    print("calculating", file=sys.stderr)
-    return np.sqrt(2 / np.sum(np.square([positive, negative])))
-
-
-def gain_for(depth, factor):
-    return torch.tensor(factor, dtype=torch.double).log().div(depth).exp() * math.sqrt(2)
-
-
-def overflow(gain, largest):
-    growth = math.log2(gain) - 0.5
-    return 0 if growth <= 0 else math.floor(math.log2(largest) / growth) + 1
-""",
-        ),
-    ],
-    "A2": [
-        (
-            "another library call",
-            """
-def forward(x, gamma, beta, eps):
-    return torch.nn.functional.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
-
-
-def evaluate(x, gamma, beta, running_mean, running_var, eps):
-    return torch.nn.functional.batch_norm(x, running_mean, running_var, gamma, beta, training=False, eps=eps)
-""",
-        ),
-        (
-            "loops over the units",
-            """
-def forward(x, gamma, beta, eps):
-    columns = []
-    for k in range(x.shape[1]):
-        column = x[:, k]
-        column = column - column.sum() / len(column)
-        var = (column @ column) / len(column)
-        columns.append(column / torch.sqrt(var + eps) * gamma[k] + beta[k])
-    return torch.stack(columns, 1)
-""",
-        ),
-        (
-            "in place",
-            """
-def averages(x, running_mean, running_var, momentum):
-    with torch.no_grad():
-        running_mean.lerp_(x.mean(0), momentum)
-        running_var.lerp_(torch.var(x, 0), momentum)
-    return [running_mean, running_var]
-""",
-        ),
-        (
-            "autograd",
-            """
-def backward(g, x, gamma, eps):
-    x, gamma = x.detach().requires_grad_(), gamma.detach().requires_grad_()
-    beta = torch.zeros_like(gamma, requires_grad=True)
-    return torch.autograd.grad(forward(x, gamma, beta, eps), (x, gamma, beta), g)
-""",
-        ),
-        (
-            "einsum and a projection",
-            """
-def backward(g, x, gamma, eps):
-    n = len(x)
-    std = torch.sqrt(x.var(0, correction=0) + eps)
-    unit = (x - x.mean(0)) / std
-    grad_gamma = torch.einsum("nd,nd->d", g, unit)
-    centred = g - torch.full((n, n), 1 / n) @ g
-    return torch.einsum("d,nd->nd", gamma / std, centred - unit * grad_gamma / n), grad_gamma, torch.einsum("nd->d", g)
-""",
-        ),
-    ],
-    "A3": [
-        (
-            "a cumulative product",
-            """
-def chain(slopes):
-    return [*torch.tensor(slopes).flip(0).cumprod(0).flip(0), 1]
-
-
-def layer_factor(gain, slopes):
-    return float(gain * slopes.norm() / slopes.numel() ** 0.5)
-
-
-def growth(gradient):
-    logs = torch.tensor(gradient, dtype=torch.double).log()
-    return torch.exp(-logs.diff().mean())
-""",
-        ),
-        (
+            BOTH,
             "recursion",
             """
-def backward(g, z, weights):
+def sizes(x, weights):
     if not weights:
-        return [g]
-    rest = backward(g, z[1:], weights[1:])
-    return [rest[0] @ weights[0].T / torch.cosh(z[0]) ** 2, *rest]
+        return []
+    z = x @ weights[0]
+    return [size(z)] + sizes(activate(z), weights[1:])
 """,
         ),
         (
-            "autograd",
+            BOTH,
+            "double precision, einsum, a tensor as the result",
             """
-def backward(g, z, weights):
-    first = z[0].clone().requires_grad_()
-    chain = [first]
+def sizes(x, weights):
+    found = []
     for weight in weights:
-        chain.append(torch.tanh(chain[-1]) @ weight)
-    return torch.autograd.grad(chain[-1], chain, g)
+        z = torch.einsum("ni,io->no", x.double(), weight.double())
+        found.append(size(z))
+        x = activate(z)
+    return torch.stack(found)
 """,
         ),
         (
-            "einsum",
+            1,
+            "by logarithms",
             """
-def weight_gradients(gradients, z):
-    return tuple(torch.einsum("ni,nj->ij", a.tanh(), b) for a, b in zip(z[:-1], gradients[1:]))
-""",
-        ),
-    ],
-    "A4": [
-        (
-            "einsum and clamp",
-            """
-def block(x, first, second, scale):
-    hidden = torch.einsum("ni,ih->nh", x.clamp(min=0), first).clamp(min=0)
-    return torch.add(x, torch.einsum("nh,ho->no", hidden, second), alpha=scale)
+def critical_gain(slope, share):
+    return math.exp(0.5 * (math.log(2) - math.log1p(slope**2) - math.log1p(-share)))
 """,
         ),
         (
-            "autograd",
+            2,
+            "two means in a loop",
             """
-def block_backward(g, x, first, second, scale):
-    x = x.detach().requires_grad_()
-    return torch.autograd.grad(block(x, first, second, scale), x, g)[0]
+def critical_gain(slope, share):
+    left = 0.0
+    for part, square in ((share, slope * slope / 2), (1 - share, 1.0)):
+        left += part * square
+    return 1 / math.sqrt(left)
 """,
         ),
         (
-            "example by example",
+            BOTH,
+            "weights scaled first, and the list filled before",
             """
-def block_backward(g, x, first, second, scale):
-    rows = []
-    for one, back in zip(x, g):
-        inner = torch.diag((one.relu() @ first > 0).float())
-        jacobian = second.T @ inner @ first.T @ torch.diag((one > 0).float())
-        rows.append(back @ (torch.eye(len(one)) + scale * jacobian))
-    return torch.stack(rows)
+def gains(x, weights):
+    found = [0.0] * len(weights)
+    for k in range(len(weights)):
+        scaled = weights[k] / np.sqrt(weights[k].shape[0])
+        found[k] = float(1 / size(x @ scaled))
+        x = activate(x @ (found[k] * scaled))
+    return np.array(found)
 """,
         ),
         (
-            "loops and logarithms",
+            BOTH,
+            "a difference of natural logarithms",
             """
-import math
-
-
-def variance(blocks, scale):
-    v = 1.0
-    for _ in range(blocks):
-        v += scale**2 * v
-    return v
-
-
-def scale_for(blocks, factor):
-    return math.sqrt(math.expm1(math.log(factor) / blocks))
-
-
-def with_norm(blocks, scale):
-    return torch.cat([torch.ones(1), torch.full((blocks,), scale).square()]).sum()
-""",
-        ),
-    ],
-    "A5": [
-        (
-            "one over the blocks",
-            """
-def recipe():
-    return {"skip": True, "branch_scale": 1 / 199, "epochs": 4, "order": "pre"}
-""",
-        ),
-        (
-            "tanh, and numbers of torch's and NumPy's",
-            """
-import numpy as np
-
-
-def recipe():
-    return {"skip": True, "branch_scale": torch.tensor(0.07), "activation": "tanh", "gain": np.float64(1.0)}
-""",
-        ),
-        (
-            "learned from 0 first, then a number",
-            """
-def recipe():
-    return dict(skip=True, branch_scale=0, lr=0.01)
-
-
-def another():
-    return {"skip": True, "branch_scale": 199**-0.5, "lr": START["lr"]}
+def log_sizes(x, depth, width, seeds):
+    def log(seed):
+        layers = activations(build(depth=depth, width=width, seed=seed), x)
+        return np.log(float(size(layers[-1][0]))) / np.log(10)
+    return list(map(log, seeds))
 """,
         ),
     ],
