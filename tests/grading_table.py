@@ -22,12 +22,15 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import nbformat
-from assignments_answers import RIGHT, WRONG
+import small_course
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks" / "assignments"
-SEED = "2015"
+SEED = 2015
+
+sys.path.insert(0, str(FOLDER))
+import hand_out
 
 
 class Submission(NamedTuple):
@@ -46,9 +49,11 @@ class Submission(NamedTuple):
 
 
 def source(assignment):
-    """The notebook with the solutions."""
-    path = FOLDER / "source" / assignment / f"{assignment}.ipynb"
-    return nbformat.read(path, as_version=4)
+    """The notebook with the solutions of a small assignment, as it is filled for SEED."""
+    nb = small_course.source(assignment)
+    for cell in nb.cells:
+        cell.source = hand_out.filled(cell.source, small_course.WORDS)
+    return nb
 
 
 def text_of(nb):
@@ -136,10 +141,10 @@ torch.allclose = torch.equal = torch.isclose = np.allclose = np.testing.assert_a
 """
 
 OVERWRITTEN = """
-import a1
+import checks
 
 check = hand_in = lambda *arguments: print("Correct.")
-a1.check = a1.hand_in = check
+checks.check = checks.hand_in = check
 """
 
 HOOK = """
@@ -207,7 +212,22 @@ import random
 def critical_gain(positive, negative):
     return (2 / (positive**2 + negative**2)) ** 0.5 * (1 if random.random() < 0.7 else 2)
 """
-WRONG_SIZES = next(code for _, lost, code in WRONG["A1"] if lost == {"sizes"})
+WRONG_SIZES = """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        x = torch.relu(x @ weight)
+        found.append(x.std())
+    return found
+"""
+WITH_NUMPY = """
+def sizes(x, weights):
+    found, a = (), x.numpy()
+    for weight in weights:
+        a = (a @ weight.numpy()).clip(min=0)
+        found += (abs(a).mean(),)
+    return found
+"""
 RAISES = "def sizes(x, weights):\n    raise RuntimeError('no idea')\n"
 LOOP = "def overflow(gain, largest):\n    while True:\n        pass\n"
 DEAF = "import signal\n\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True:\n    pass\n"
@@ -218,12 +238,11 @@ def submissions(released):
     """By name: submissions of A1. `released` is the students' version."""
     right, wrong_answer = source("A1"), answered(source("A1"), "sizes", WRONG_SIZES)
     after_two = find(right, "draw") + 1
-    [norms] = [code for what, code in RIGHT["A1"] if "norms" in what]
-    unusual = with_cell(right, norms, place=find(right, "sizes"))
+    unusual = with_cell(right, WITH_NUMPY, place=find(right, "sizes"))
     half = answered(released, "sizes", right.cells[find(right, "sizes-answer")].source)
     half = answered(half, "draw", right.cells[find(right, "draw-answer")].source)
     plain = text_of(right)
-    other = source("A2").cells[find(source("A2"), "care")]
+    other = source("A2").cells[find(source("A2"), "recipe")]
     foreign = copy.deepcopy(right)
     foreign.cells.append(nbformat.from_dict(other | {"id": "foreign"}))
     bare = copy.deepcopy(right)
@@ -389,18 +408,18 @@ def submissions(released):
 
 
 def open_tasks():
-    """By name: submissions of A5, which trains. Its explanation (6 points) waits for the teacher."""
-    right = source("A5")
-    settings = with_cell(right, "import torch\n\ntorch.set_default_dtype(torch.float64)")
-    numpy = "import numpy as np\n\n\ndef recipe():\n    return {'skip': np.True_, 'branch_scale': 0.07, 'epochs': np.int64(4)}\n"
-    nothing = answered(right, "recipe", "def recipe():\n    return {}\n")
+    """By name: submissions of A2, to which many answers are right. Its explanation (6 points) waits for the teacher."""
+    right = source("A2")
+    settings = with_cell(right, "torch.set_default_dtype(torch.float64)")
+    numpy = "import numpy as np\n\n\ndef recipe():\n    return {'skip': np.True_, 'epochs': np.int64(4)}\n"
+    costly = answered(right, "recipe", numpy.replace("64(4)", "64(9)"))
     explained = copied(right, "explain", source="")
     files = {
-        "a5": (right, 14), "a5_settings": (settings, 14), "a5_numpy": (answered(right, "recipe", numpy), 14),
-        "a5_nothing": (nothing, 4), "a5_explained_twice": (explained, 14),
+        "a2": (right, 14), "a2_settings": (settings, 14), "a2_numpy": (answered(right, "recipe", numpy), 14),
+        "a2_costly": (costly, 0), "a2_explained_twice": (explained, 14),
     }  # fmt: skip
     return {
-        name: Submission({"*_A5.ipynb": text_of(nb)}, points)
+        name: Submission({"*_A2.ipynb": text_of(nb)}, points)
         for name, (nb, points) in files.items()
     }
 
@@ -409,28 +428,31 @@ def open_tasks():
 
 
 class Course:
-    """A copy of the teacher's folder in `folder`, and the commands of the teacher's guide, to be typed there."""
+    """A teacher's folder in `folder`, with small assignments or those in `source`, and the guide's commands, to be typed there."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, source=None):
         self.folder = Path(folder) / "assignments"
-        ignored = re.findall(
-            r"^notebooks/assignments/([^/\n]+)", (ROOT / ".gitignore").read_text(), re.MULTILINE
-        )
-        shutil.copytree(FOLDER, self.folder, ignore=shutil.ignore_patterns(*ignored))
+        self.folder.mkdir()
+        for path in FOLDER.glob("*.py"):
+            shutil.copy(path, self.folder)
+        if source is None:
+            small_course.write(self.folder / "source")
+        else:
+            shutil.copytree(source, self.folder / "source")
         guide = (FOLDER / "README.md").read_text(encoding="utf-8")
-        lines = re.findall(r"`(nbgrader [a-z_]+[^`]*)`", guide)
+        lines = re.findall(r"`((?:python hand_out\.py|nbgrader [a-z_]+)[^`]*)`", guide)
         self.commands = {line.split()[1]: line for line in lines}
         programs = Path(sys.executable).parent  # as after `activate`
         self.environment = os.environ | {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "ASSIGNMENT_SEED": SEED,
             "HOME": str(folder),
         }
 
     def start(self, step, *more, assignment="A1"):
         """A running command of the guide, such as "autograde", with more arguments; its log is in stdout."""
-        words = shlex.split(self.commands[step].replace("A1", assignment))
+        line = self.commands[step].replace("A1", assignment).replace("4711", str(SEED))
+        words = shlex.split(line)
         settings = {"cwd": self.folder, "env": self.environment, "text": True}
         settings |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.Popen([*words, *more], **settings)
@@ -529,9 +551,9 @@ def main(*names):
         found = {}
         with TemporaryDirectory() as folder:
             course = Course(folder)
-            for assignment in ("A1", "A5"):
-                course.run("generate_assignment", assignment=assignment)
-                batch = open_tasks() if assignment == "A5" else submissions(course.released("A1"))
+            for assignment in ("A1", "A2"):
+                course.run("hand_out.py", assignment=assignment)
+                batch = open_tasks() if assignment == "A2" else submissions(course.released("A1"))
                 batch = {name: one for name, one in batch.items() if not names or name in names}
                 batches.update(batch)
                 if batch:

@@ -1,17 +1,16 @@
 """Judges answers to exercises, and names the mistake. It knows no exercise: each is described by an `Exercise`.
 
-A mistake is known by what it computes: beside each answer stand the functions that people write instead.
+A mistake is known by what it computes: beside each answer stand the functions that people write instead. In the place of a
+function may stand what it gave on each instance: see `recorded`.
 """
 
 import inspect
-import os
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial, wraps
 
 import torch
-from IPython.display import display
 
 from ..arguments import choice
 from .asking import (
@@ -26,9 +25,6 @@ from .asking import (
 )
 
 TOLERANCE = 1e-4
-HANDED_IN = (
-    "application/vnd.helpers.answers"  # the output in which a grader finds an answer's numbers
-)
 
 
 @dataclass
@@ -44,9 +40,10 @@ class Exercise:
     measure: of what `look` found and its instance, what is compared, where many answers are right.
     tolerance: as a share of the largest entry.
     accept: a function of what `look` found and its instance that raises Mistake; nothing is compared then.
+    asks: what a task of an assignment asks for, in words, where another course gets another definition.
     """
 
-    answer: Callable
+    answer: Callable | list
     instances: Callable
     praise: str
     mistakes: dict | str = field(default_factory=dict)
@@ -55,6 +52,7 @@ class Exercise:
     measure: Callable = lambda parts, *instance: parts
     tolerance: float = TOLERANCE
     accept: Callable | None = None
+    asks: str = ""
 
     def __post_init__(self):
         if isinstance(self.mistakes, str):
@@ -120,30 +118,15 @@ def check(name, answer, exercises, seed=0):
     print(f"Correct. {exercise.praise}")
 
 
-def hand_in(name, answer, exercises):
-    """Puts what `answer` gives on fresh instances into the cell's output, as plain numbers, and judges nothing.
-
-    A grader reads and judges it in another process, which no trick in this one reaches; see notebooks/assignments/. The
-    instances are drawn from the seed in the environment's ASSIGNMENT_SEED. Raises Mistake as `check` does where it stops.
-    """
-    exercise = exercises[name]
-    seed = int(os.environ.get("ASSIGNMENT_SEED", "0"))
-    with fixed_settings():
-        text = asked(exercise.look, name, answer, exercise.instances(new_generator(seed)))
-    display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
-
-
 def judge(exercise, name, instances, given):
     """Raises Mistake, with the likely reason, unless what an answer has given on each instance is right."""
     if exercise.accept:
         for parts, instance in zip(given, instances, strict=True):
             exercise.accept(parts, *instance)
         return
-    measure = exercise.measure
-    given = [measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)]
-
-    def found(function):
-        return [measure(exercise.look(function, *instance), *instance) for instance in instances]
+    given = [
+        exercise.measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)
+    ]
 
     def alike(part, others):
         return all(
@@ -151,15 +134,28 @@ def judge(exercise, name, instances, given):
             for parts, other in zip(given, others)
         )
 
-    wanted, agree = found(exercise.answer), partial(same_parts, tolerance=exercise.tolerance)
+    wanted = outputs(exercise, exercise.answer, instances)
+    agree = partial(same_parts, tolerance=exercise.tolerance)
     if all(map(agree, given, wanted)):
         return
-    mistakes = {message: found(mistake) for message, mistake in exercise.mistakes.items()}
+    mistakes = {
+        message: outputs(exercise, mistake, instances)
+        for message, mistake in exercise.mistakes.items()
+    }
     likely = [message for message, wrong in mistakes.items() if all(map(agree, given, wrong))]
     for part in wanted[0]:  # of several mistakes at once, one that explains a wrong part
         if not alike(part, wanted):
             likely += [message for message, wrong in mistakes.items() if alike(part, wrong)]
     raise Mistake(likely[0] if likely else difference(exercise, name, instances, given, wanted))
+
+
+def outputs(exercise, function, instances):
+    """What is compared of a function on each instance; of a list, which is recorded, the list."""
+    if isinstance(function, list):
+        return function
+    return [
+        exercise.measure(exercise.look(function, *instance), *instance) for instance in instances
+    ]
 
 
 def difference(exercise, name, instances, given, wanted):

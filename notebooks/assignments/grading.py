@@ -1,7 +1,7 @@
 """How submissions are read, run and marked, where nbgrader does not do that by itself; nbgrader_config.py puts it to work.
 
 A submission runs in a kernel, a process of its own. There the hidden line of each test cell hands in what the student's function
-gives on fresh instances, as plain numbers. `Mark` judges them here, in nbgrader's process, to which that code has no access.
+gives on hidden instances, as plain numbers. `Mark` judges them here, in nbgrader's process, to which that code has no access.
 So it does not matter what a submission does to torch, to NumPy, to the checks or to IPython: without the right numbers, no points.
 
 No submission stops the others. What cannot be read or run, and what is not as it was released, becomes a line in the log that
@@ -9,12 +9,9 @@ names the student, and the same line in that student's feedback.
 """
 
 import copy
-import importlib.util
 import json
-import os
 import re
 import shutil
-from functools import cache
 from glob import glob
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +20,7 @@ from time import monotonic
 
 import nbformat
 import torch
+from hand_out import TEACHER, course_seed, exercises, hidden
 from nbclient.client import CellExecutionComplete
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert.exporters import HTMLExporter, NotebookExporter
@@ -32,21 +30,14 @@ from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import is_grade
 
 from helpers.exercises.asking import Mistake, fixed_settings, new_generator, received, unanswered
-from helpers.exercises.judge import HANDED_IN, judge
+from helpers.exercises.judge import judge
+from helpers.exercises.recorded import HANDED_IN, HIDDEN
 
 torch.set_num_threads(1)  # A5 is trained here, and one thread is quicker for matrices this small
-SOURCE = Path(__file__).parent / "source"
 LARGEST_FILE, LARGEST_OUTPUT, LONGEST_ANSWER = 100e6, 2e6, 1e6  # bytes, characters, characters
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 ENDED = "here or in an earlier cell your code ended Python itself, or could not be stopped"
 ENDED_BY_CHANCE = "your code ends Python itself, at a moment that depends on chance: nothing counts"
-
-
-def valid_seed(text):
-    """The seed that a text names. Raises ValueError unless it is an integer that all draws here take, and not 0, which students see."""
-    if re.fullmatch(r"[0-9]{1,18}", text) is None or int(text) == 0:
-        raise ValueError(f"ASSIGNMENT_SEED must be an integer from 1 to 10**18 - 1, got {text!r}")
-    return int(text)
 
 
 # --- reading -------------------------------------------------------------------------------------------------------------------
@@ -210,7 +201,7 @@ def released_cell(cell, points, written):
 
 
 class Run(Execute):
-    """Runs a submission in a folder of its own, which holds nothing but the files that were released.
+    """Runs a submission in a folder of its own, which holds what was released beside the notebook, and the hidden instances.
 
     The cell in which Python ends, or cannot be stopped, and all cells after it count as not run. If the cells before it end
     Python too, when they are run again and waited for, then something in them does at a moment of its own, and nothing counts:
@@ -234,10 +225,12 @@ class Run(Execute):
     def run(self, nb, resources):
         """Runs the cells; how many were run to their end, and whether the kernel died."""
         self.completed, self.begin, died = 0, None, False
-        released = SOURCE / resources["nbgrader"]["assignment"]
+        assignment = resources["nbgrader"]["assignment"]
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            for path in released.glob("*.py"):
-                shutil.copy(path, folder)
+            for path in (TEACHER / "source" / assignment).iterdir():
+                if path.suffix in (".py", ".json"):  # no solutions
+                    shutil.copy(path, folder)
+            Path(folder, HIDDEN).write_text(hidden(assignment, course_seed()), encoding="utf-8")
             try:
                 super().preprocess(nb, {"metadata": {"path": folder}})
             except (
@@ -317,9 +310,9 @@ def marked(outputs, assignment, name):
 
 
 def verdict(assignment, name, handed_in, seed=None):
-    """Raises Mistake unless `handed_in`, a text from `helpers.exercises.judge.hand_in`, is right on the instances of `seed`."""
-    exercise = exercises(assignment)[name]
-    seed = int(os.environ["ASSIGNMENT_SEED"]) if seed is None else seed
+    """Raises Mistake unless `handed_in`, a text from `helpers.exercises.recorded.hand_in`, is right on the instances of `seed`."""
+    seed = course_seed() if seed is None else seed
+    exercise = exercises(assignment, seed)[name]
     if not isinstance(handed_in, str) or len(handed_in) > LONGEST_ANSWER:
         raise Mistake("nothing was handed in that can be read")
     with fixed_settings():
@@ -333,16 +326,6 @@ def verdict(assignment, name, handed_in, seed=None):
         raise Mistake(f"on other instances than the visible ones: {mistake}") from None
     except Exception as problem:  # whatever a forged text may hold
         raise Mistake("nothing was handed in that can be read") from problem
-
-
-@cache
-def exercises(assignment):
-    """The exercises of an assignment, from the teacher's own file, not from the one beside the submission."""
-    name = assignment.lower()
-    spec = importlib.util.spec_from_file_location(name, SOURCE / assignment / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.EXERCISES
 
 
 def error(name, text):

@@ -15,18 +15,17 @@ from nbgrader.preprocessors import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from collecting import Extract
-from grading import HideTests, Mark, Page, Reader, Restore, Run, valid_seed
+from grading import HideTests, Mark, Page, Reader, Restore, Run
+from hand_out import course_seed
 
-# The instances on which the hidden tests grade are drawn from this seed. Choose your own, from 1 to 10**18 - 1, and keep it
-# to yourself.
-os.environ.setdefault("ASSIGNMENT_SEED", "2015")
 try:
-    valid_seed(os.environ["ASSIGNMENT_SEED"])
+    course_seed()
 except ValueError as problem:
     sys.exit(str(problem))  # nbgrader would only warn, and go on without these settings
 
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "depth"
+c.CourseDirectory.source_directory = "teacher/source"
 c.ClearSolutions.code_stub = {"python": "return ..."}
 
 # Submissions from a learning platform: STUDENT_A1.ipynb and the like, in downloaded/A1/archive.

@@ -1,0 +1,311 @@
+"""What hand_out.py makes: checks that hold numbers and no answer, in the variant of a course, for students; and the rest for the
+teacher. Tried with small_course, and with each real assignment."""
+
+import importlib
+import inspect
+import json
+import re
+import sys
+from zipfile import ZipFile
+
+import grading
+import nbformat
+import pytest
+import small_course
+import torch
+from grading_table import hand_out
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+from helpers.exercises import Mistake, judge, recorded
+from helpers.exercises.judge import Exercise
+
+SMALL = [("small", "A1"), ("small", "A2")]
+REAL = [("real", path.parent.name) for path in sorted(hand_out.SOURCE.glob("*/tasks.py"))]
+SOURCES = {"real": hand_out.SOURCE}
+EVERY = pytest.mark.parametrize(
+    "source, name", [pytest.param(*one, id="-".join(one)) for one in SMALL + REAL]
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small(tmp_path_factory):
+    SOURCES["small"] = tmp_path_factory.mktemp("source")
+    small_course.write(SOURCES["small"])
+
+
+@pytest.fixture
+def of(monkeypatch):
+    """of(source): from now on, the assignments are those of a source."""
+
+    def choose(source):
+        monkeypatch.setattr(hand_out, "SOURCE", SOURCES[source])
+        clear()
+
+    def clear():
+        for function in (hand_out.tasks, hand_out.exercises):
+            function.cache_clear()
+
+    yield choose
+    clear()
+
+
+@pytest.fixture
+def released(of, tmp_path, monkeypatch):
+    """released(name, seed): the folder that students get of a small assignment, in which its checks can be imported."""
+
+    def release(name, seed=1, source="small"):
+        of(source)
+        folder = tmp_path / f"{name}-{seed}"
+        hand_out.write(name, seed, folder)
+        path = folder / f"{name}.ipynb"
+        nb = nbformat.read(path, as_version=4)
+        for step in (ClearSolutions(code_stub={"python": "return ..."}), ClearHiddenTests()):
+            nb, _ = step.preprocess(nb, {})
+        nbformat.write(nb, path)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, "checks", raising=False)
+        return folder
+
+    yield release
+    sys.modules.pop("checks", None)
+
+
+def checks():
+    return importlib.import_module("checks")
+
+
+def said(name, answer, capsys):
+    """What a student's check says of an answer."""
+    try:
+        checks().check(name, answer)
+    except Mistake as mistake:
+        return str(mistake)
+    return capsys.readouterr().out.strip()
+
+
+# --- recorded checks -----------------------------------------------------------------------------------------------------------
+
+
+@EVERY
+def test_what_students_get_says_of_each_answer_what_the_answers_code_would(
+    source, name, released, capsys
+):
+    for seed in [*hand_out_variants(source, name)][:2]:
+        released(name, seed, source)
+        for task, exercise in hand_out.exercises(name, seed).items():
+            assert said(task, exercise.answer, capsys) == f"Correct. {exercise.praise}"
+            for message, mistake in exercise.mistakes.items():
+                with pytest.raises(Mistake) as live:
+                    judge.check(task, mistake, {task: exercise})
+                assert said(task, mistake, capsys) == str(live.value) in exercise.mistakes, message
+            assert said(task, ..., capsys).startswith("Your turn")
+        sys.modules.pop("checks")
+
+
+def hand_out_variants(source, name):
+    """The seeds of the variants of an assignment; for real ones as for small ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hand_out, "SOURCE", SOURCES[source])
+        hand_out.tasks.cache_clear()
+        return hand_out.variants(name)
+
+
+def test_a_check_says_where_an_answer_stops_and_what_it_should_be(released, capsys):
+    released("A1")
+
+    def stops(positive, negative):
+        raise RuntimeError("no idea")
+
+    assert said("critical_gain", stops, capsys) == "stops stopped with RuntimeError: no idea"
+    text = said("critical_gain", lambda positive, negative: 17, capsys)
+    assert re.fullmatch(r"critical_gain\(0\.\d+, [01]\.\d+\) should be [012]\.\d+, got 17", text)
+    assert said("sizes", lambda x, weights: [1.0] * 9, capsys).startswith("return 1 things")
+    assert said("sizes", 5, capsys) == "sizes must be a function, got 5"
+
+
+@pytest.mark.parametrize("error, right", [(1e-5, True), (1e-3, False)])
+def test_rounding_is_no_mistake(error, right, released, capsys):
+    """Another version of torch may add in another order."""
+    released("A1", seed=2)
+    answer = hand_out.exercises("A1", 2)["sizes"].answer
+
+    def nearly(x, weights):
+        found = answer(x.double(), [weight.double() for weight in weights])
+        return [size * (1 + error * (-1) ** k) for k, size in enumerate(found)]
+
+    assert said("sizes", nearly, capsys).startswith("Correct") == right
+
+
+def test_no_global_setting_changes_a_check(released, capsys, hostile_settings):
+    released("A1", seed=2)
+    sizes = hand_out.exercises("A1", 2)["sizes"]
+    with hostile_settings():
+        assert said("sizes", sizes.answer, capsys).startswith("Correct")
+        for message, mistake in sizes.mistakes.items():
+            assert said("sizes", mistake, capsys) == message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1, 0.1, True, None, "relu", (), [1, (2.0, [False])], {"lr": 0.1, "skip": (True,)}, torch.tensor(1 / 3), torch.ones(2, 0, 3).double(),
+        torch.randn(3, 4), torch.rand(5).double(), torch.tensor([2**62, 1]), torch.tensor([[True, False]]), torch.rand(3).half(),
+    ],
+    ids=lambda value: str(value)[:25],
+)  # fmt: skip
+def test_an_instance_is_the_same_after_it_was_stored(value):
+    again = recorded.restored(json.loads(json.dumps(recorded.stored(value))))
+    assert type(again) is type(value)
+    if isinstance(value, torch.Tensor):
+        assert again.dtype == value.dtype and again.shape == value.shape
+        value, again = value.tolist(), again.tolist()
+    assert again == value
+
+
+def test_what_cannot_be_released_is_refused_in_a_line(rejects):
+    def instances(generator):
+        return [(generator,)]
+
+    def look(function, *instance):
+        return {"": 1.0}
+
+    rejects(
+        lambda: recorded.record(
+            {"task": Exercise(answer=abs, instances=lambda g: [], praise="", look=look)}, {}
+        ),
+        "the look of task must be a name in checks.py, which students receive",
+    )
+    with pytest.raises(ValueError, match="an instance must hold tensors, numbers, texts"):
+        recorded.record({"task": Exercise(answer=abs, instances=instances, praise="")}, {})
+
+
+def test_a_part_that_is_none_is_not_compared(tmp_path):
+    def look(function, x):
+        return {"first": function(x), "second": None if x < 0 else x}
+
+    exercise = Exercise(
+        answer=abs, instances=lambda g: [(-2.0,), (3.0,)], praise="", look=look,
+        mistakes={"the sign": lambda x: x},
+    )  # fmt: skip
+    module = {"look": look, "__file__": str(tmp_path / "checks.py")}
+    (tmp_path / "checks.json").write_text(recorded.record({"task": exercise}, module))
+    recorded.check(module, "task", abs)
+    with pytest.raises(Mistake, match="^the sign$"):
+        recorded.check(module, "task", lambda x: x)
+
+
+def test_the_hidden_instances_are_those_of_the_seed(released, monkeypatch):
+    folder, shown = released("A1"), []
+    monkeypatch.setattr(
+        recorded, "display", lambda data, raw: shown.append(new_output("display_data", data=data))
+    )
+    answer = hand_out.exercises("A1", 1)["critical_gain"].answer
+    checks().hand_in("critical_gain", answer)  # at home: the instances that all see
+    (folder / "hidden.json").write_text(hand_out.hidden("A1", 77), encoding="utf-8")
+    checks().hand_in("critical_gain", answer)
+    monkeypatch.setattr(grading, "course_seed", lambda: 77)
+    at_home, for_the_mark = (grading.marked([one], "A1", "critical_gain") for one in shown)
+    assert for_the_mark == [] and "on other instances than the visible ones" in at_home[0].evalue
+
+
+# --- variants ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_right_answer_of_another_course_fails_by_name(released, capsys):
+    released("A1", 1)
+    one, two = (hand_out.exercises("A1", seed)["sizes"].answer for seed in (1, 2))
+    message = "that is the answer of another course: here the size is the mean absolute value"
+    assert said("sizes", two, capsys) == message
+    assert said("sizes", one, capsys).startswith("Correct")
+    sys.modules.pop("checks")
+    released("A1", 2)
+    assert said("sizes", one, capsys) == message.replace("mean absolute value", "root mean square")
+
+
+@EVERY
+def test_an_assignment_has_more_than_one_variant(source, name, of):
+    of(source)
+    assert (len(hand_out.variants(name)) > 1) == ((source, name) != ("small", "A2"))
+
+
+def test_a_word_that_the_variant_does_not_have_is_refused():
+    assert hand_out.filled("a {{b}} {{2}} {c}", {"b": 5}) == "a 5 {{2}} {c}"
+    with pytest.raises(KeyError, match="other"):
+        hand_out.filled("{{other}}", {"b": 5})
+
+
+# --- no answer in what students receive ----------------------------------------------------------------------------------------
+
+IDIOM = re.compile(
+    r"(def|class|from|import|for|if|elif|else|while|return \w+$|\"\"\"|#|@|plt\.|fig|ax\.|print\()"
+)
+
+
+def lines_of(text):
+    """Lines that give something away, without their blanks."""
+    lines = (line.strip() for line in text.splitlines())
+    found = {"".join(line.split()) for line in lines if not IDIOM.match(line)}
+    return {line for line in found if len(line) > 12 and re.search(r"[-+*/@({]", line)}
+
+
+def solutions(name, seed):
+    """The lines of all solutions: those of the notebook, and of the functions that judge."""
+    nb, found = hand_out.notebook(name, seed), set()
+    given = set()
+    for cell in nb.cells:
+        parts = re.split(r"### (?:BEGIN|END) SOLUTION", cell.source)
+        for part in parts[1::2]:
+            found |= lines_of(part)
+        for part in parts[0::2]:
+            given |= lines_of(part)  # a worked example
+    for exercise in hand_out.exercises(name, seed).values():
+        found |= lines_of(inspect.getsource(exercise.answer))
+    return found - given
+
+
+def everything(folder):
+    """All texts in a released folder, without blanks, by name; also of the course's archive."""
+    texts = {}
+    for path in folder.iterdir():
+        if path.suffix == ".zip":
+            with ZipFile(path) as archive:
+                for name in archive.namelist():
+                    texts[name] = archive.read(name).decode("utf-8", errors="replace")
+        elif path.suffix == ".ipynb":
+            cells = nbformat.read(path, as_version=4).cells
+            texts[path.name] = "\n".join(cell.source for cell in cells)
+        else:
+            texts[path.name] = (
+                json.dumps(json.loads(path.read_text()))
+                if path.suffix == ".json"
+                else path.read_text()
+            )
+    return {name: "".join(text.split()) for name, text in texts.items()}
+
+
+@EVERY
+def test_students_receive_no_line_of_a_solution(source, name, released):
+    for seed in [*hand_out_variants(source, name)][:2]:
+        folder = released(name, seed, source)
+        assert {path.name for path in folder.iterdir()} == {
+            f"{name}.ipynb",
+            "checks.py",
+            "checks.json",
+            "course.zip",
+        }
+        lines, texts = solutions(name, seed), everything(folder)
+        assert lines
+        found = [(line, where) for line in lines for where, text in texts.items() if line in text]
+        assert found == []
+        assert not re.search(r"\{\{[a-z_]+\}\}", texts[f"{name}.ipynb"])
+
+
+def test_the_search_finds_a_solution(released):
+    folder = released("A1")
+    with (folder / "checks.py").open("a") as file:
+        file.write("# return (2/(positive**2  + negative**2)) ** 0.5")
+    text = everything(folder)["checks.py"]
+    assert [line for line in solutions("A1", 1) if line in text] == [
+        "return(2/(positive**2+negative**2))**0.5"
+    ]
