@@ -4,7 +4,7 @@ ones that look unlike the solution. The words in double braces are those of the 
 SEEDS = (1, 2)  # seeds of a course whose variants differ
 BOTH = None  # an answer for either variant
 
-# Of an assignment: for which seed, what is wrong, the task, a part of what the check says, and the code.
+# Of an assignment: for which seed, what is wrong, the task, a part of what the check says, the code, and other tasks that are lost.
 WRONG = {
     "A1": [
         (
@@ -276,6 +276,243 @@ def log_sizes(x, depth, width, seeds):
 """,
         ),
     ],
+    "A5": [
+        (
+            BOTH,
+            "no letter of the list",
+            "plan",
+            "is not on this year's list",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"claim": "Z"}
+""",
+            ("repeat", "seeds", "rule", "words"),
+        ),
+        (
+            BOTH,
+            "an own claim without its sentence",
+            "plan",
+            "write your own claim",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"claim": "own"}
+""",
+        ),
+        (
+            BOTH,
+            "a rule in three words",
+            "plan",
+            "at least eight words",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"refuted_if": "error above 5"}
+""",
+        ),
+        (
+            BOTH,
+            "a rule without a number",
+            "plan",
+            "names no number",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"refuted_if": "it is refuted if the two networks clearly differ in most seeds"}
+""",
+        ),
+        (
+            BOTH,
+            "a prediction in words",
+            "plan",
+            "must be a dict with a number",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"prediction": "it will grow"}
+""",
+        ),
+        (
+            BOTH,
+            "a prediction of something else",
+            "plan",
+            "predict what run returns",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"prediction": {"error": 5.0}}
+""",
+        ),
+        (
+            BOTH,
+            "a run without its seed",
+            "seeds",
+            "does run use its seed",
+            """
+old_run = run
+
+
+def run(seed):
+    return old_run(1)
+""",
+        ),
+        (
+            BOTH,
+            "a seed for the weights, and global random numbers",
+            "repeat",
+            "gave two different numbers",
+            """
+old_run = run
+
+
+def run(seed):
+    return {name: value + 0.01 * torch.rand(1).item() for name, value in old_run(seed).items()}
+""",
+        ),
+        (
+            BOTH,
+            "a list instead of a dict",
+            "repeat",
+            "run must return a dict",
+            """
+old_run = run
+
+
+def run(seed):
+    return list(old_run(seed).values())
+""",
+            ("plan", "seeds"),
+        ),
+        (
+            BOTH,
+            "NaN",
+            "repeat",
+            "return the error of guessing",
+            """
+old_run = run
+
+
+def run(seed):
+    return dict.fromkeys(old_run(seed), float("nan"))
+""",
+            ("seeds",),
+        ),
+        (
+            BOTH,
+            "a tensor for each layer",
+            "repeat",
+            "at most 12 numbers",
+            """
+old_run = run
+
+
+def run(seed):
+    return old_run(seed) | {f"layer {k}": seed / (k + 1) for k in range(20)}
+""",
+            ("plan",),
+        ),
+        (
+            BOTH,
+            "a rule that always refutes",
+            "rule",
+            "no test",
+            """
+def refuted(results):
+    return True
+""",
+        ),
+        (
+            BOTH,
+            "a rule that gives a number",
+            "rule",
+            "must return True or False",
+            """
+old_refuted = refuted
+
+
+def refuted(results):
+    return float(old_refuted(results))
+""",
+        ),
+        (
+            BOTH,
+            "the cases the wrong way round",
+            "rule",
+            "the case that refutes first",
+            """
+old_imagine = imagine
+
+
+def imagine():
+    return old_imagine()[::-1]
+""",
+        ),
+        (
+            BOTH,
+            "imagined results with other names",
+            "rule",
+            "the names of a measured one",
+            """
+def imagine():
+    return [{"error": 1.0}] * 3, [{"error": 9.0}] * 3
+""",
+        ),
+        (
+            BOTH,
+            "two seeds",
+            "rule",
+            "at least three seeds",
+            """
+results = results[:2]
+""",
+        ),
+        (
+            BOTH,
+            "a long report",
+            "words",
+            "60 to 200 are allowed",
+            """
+old_report = report
+
+
+def report():
+    return old_report() + " and so on" * 60
+""",
+        ),
+        (
+            BOTH,
+            "a report of one line",
+            "words",
+            "60 to 200 are allowed",
+            """
+def report():
+    return "The claim is refuted: 3, 4 and 5."
+""",
+        ),
+        (
+            BOTH,
+            "a report without numbers",
+            "words",
+            "fewer than three numbers",
+            """
+def report():
+    return "The network became larger and larger. " * 15
+""",
+        ),
+    ],
 }
 
 # Of an assignment: for which seed, what is unusual, and the code.
@@ -362,6 +599,106 @@ def log_sizes(x, depth, width, seeds):
         layers = activations(build(depth=depth, width=width, seed=seed), x)
         return np.log(float(size(layers[-1][0]))) / np.log(10)
     return list(map(log, seeds))
+""",
+        ),
+    ],
+    "A5": [
+        (
+            BOTH,
+            "a claim of one's own",
+            """
+def plan():
+    return {
+        "claim": "own",
+        "own": "Four layers read new digits better than three",
+        "refuted_if": "not better in at least 2 of 3 seeds",
+        "prediction": {"three": 6, "four": 5},
+    }
+
+
+def run(seed):
+    nets = {"three": build(3, 16, seed=seed), "four": build(4, 16, seed=seed)}
+    runs = {name: fit(net, data, lr=0.01, epochs=1, batch=64, seed=seed) for name, net in nets.items()}
+    return {name: history.test_error[-1] for name, history in runs.items()}
+
+
+def refuted(results):
+    worse = np.array([result["four"] >= result["three"] for result in results])
+    return bool(worse.mean() > 0.5)
+
+
+def imagine():
+    worse, better = {"three": 5, "four": 6}, {"three": 6, "four": 5}
+    return [worse] * 3, [better] * 3
+
+
+results = [run(seed) for seed in range(3)]
+""",
+        ),
+        (
+            BOTH,
+            "tensors and NumPy's numbers",
+            """
+old_run = run
+
+
+def run(seed):
+    kinds = torch.tensor, np.float32
+    return {name: kinds[k % 2](value) for k, (name, value) in enumerate(old_run(seed).items())}
+""",
+        ),
+        (
+            BOTH,
+            "global random state, seeded",
+            """
+old_run = run
+
+
+def run(seed):
+    torch.manual_seed(seed)
+    return {name: value + 0.001 * torch.rand(1).item() for name, value in old_run(seed).items()}
+""",
+        ),
+        (
+            BOTH,
+            "a verdict of NumPy, and tuples of cases",
+            """
+old_refuted, old_imagine = refuted, imagine
+
+
+def refuted(results):
+    return np.bool_(old_refuted(results))
+
+
+def imagine():
+    return tuple(tuple(case) for case in old_imagine())
+""",
+        ),
+        (
+            BOTH,
+            "a report in pieces, with a longer list of seeds",
+            """
+old_report = report
+
+
+def report():
+    words = old_report().split()
+    return "\\n".join(" ".join(words[k : k + 7]) for k in range(0, len(words), 7))
+
+
+results = results + [run(9)]
+""",
+        ),
+        (
+            BOTH,
+            "a random number generator of one's own",
+            """
+old_run = run
+
+
+def run(seed):
+    shift = np.random.default_rng(seed).random() / 1000
+    return {name: float(value) + shift for name, value in sorted(old_run(seed).items())}
 """,
         ),
     ],
