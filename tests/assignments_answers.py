@@ -276,6 +276,220 @@ def log_sizes(x, depth, width, seeds):
 """,
         ),
     ],
+    "A2": [
+        (
+            BOTH,
+            "the standard deviation, as in the lesson",
+            "normalize",
+            "that divides by the standard deviation",
+            """
+def normalize(z, eps):
+    return (z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "over the units",
+            "normalize",
+            "the mean is over the batch",
+            """
+def normalize(z, eps):
+    distance = (z - z.mean(dim=1, keepdim=True)).T
+    return ({{spread_code}} + eps).reciprocal()[:, None] * distance.T
+""",
+        ),
+        (
+            BOTH,
+            "one mean for all",
+            "normalize",
+            "one of all numbers",
+            """
+def normalize(z, eps):
+    distance = z - z.mean()
+    return distance / ({{spread_code}} + eps)
+""",
+        ),
+        (
+            BOTH,
+            "not centred",
+            "normalize",
+            "not subtracted from what you divide",
+            """
+def normalize(z, eps):
+    return z / (spread(z) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "eps forgotten",
+            "normalize",
+            "eps is missing",
+            """
+def normalize(z, eps):
+    return (z - z.mean(dim=0)) / spread(z)
+""",
+        ),
+        (
+            BOTH,
+            "the lesson's numbers",
+            "moments",
+            "that is for a standard deviation of 1",
+            """
+def moments(slope):
+    return (1 - slope) * 0.398942, (1 + slope**2) / 2
+""",
+        ),
+        (
+            BOTH,
+            "the sign of the negative half",
+            "moments",
+            "they make the mean smaller",
+            """
+def moments(slope):
+    mean, square = {{moments_code}}
+    return mean / (1 - slope) * (1 + slope), square
+""",
+        ),
+        (
+            BOTH,
+            "the variance",
+            "moments",
+            "that is the variance",
+            """
+def moments(slope):
+    mean, square = {{moments_code}}
+    return mean, square - mean**2
+""",
+        ),
+        (
+            BOTH,
+            "one number",
+            "moments",
+            "return 2 things",
+            """
+def moments(slope):
+    return ({{moments_code}})[:1]
+""",
+        ),
+        (
+            BOTH,
+            "constants",
+            "backward",
+            "you treat both as constants",
+            """
+def backward(g, z, eps):
+    return g / (spread(z) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "batch norm's formula",
+            "backward",
+            "that is batch norm's gradient",
+            """
+def backward(g, z, eps):
+    z_hat = normalize(z, eps)
+    left = g - z_hat * (g * z_hat).mean(dim=0)
+    return (left - left.mean(dim=0)) / (spread(z) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "no stretch",
+            "backward",
+            "the part of the stretch is missing",
+            """
+def backward(g, z, eps):
+    return (g - g.mean(dim=0)) / (spread(z) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "no shift",
+            "backward",
+            "the part of the shift is missing",
+            """
+def backward(g, z, eps):
+    distance, z_hat = z - z.mean(dim=0), normalize(z, eps)
+    return (g - {{turn_code}} * (g * z_hat).mean(dim=0)) / (spread(z) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "autograd",
+            "backward",
+            "backward stopped with RuntimeError",
+            """
+def backward(g, z, eps):
+    z = z.clone().requires_grad_()
+    normalize(z, eps).backward(g)
+    return z.grad
+""",
+        ),
+        (
+            BOTH,
+            "the weights swapped",
+            "step",
+            "the wrong way round",
+            """
+def step(z, running_mean, running_spread, training):
+    if not training:
+        return (z - running_mean) / (running_spread + 1e-5), running_mean, running_spread
+    mean, size = z.mean(dim=0), spread(z)
+    averages = {{weight}} * running_mean + {{rest}} * mean, {{weight}} * running_spread + {{rest}} * size
+    return (z - mean) / (size + 1e-5), *averages
+""",
+        ),
+        (
+            BOTH,
+            "PyTorch's correction",
+            "step",
+            "without n / (n − 1)",
+            """
+def step(z, running_mean, running_spread, training):
+    if not training:
+        return (z - running_mean) / (running_spread + 1e-5), running_mean, running_spread
+    mean, size, n = z.mean(dim=0), spread(z), len(z)
+    averages = {{rest}} * running_mean + {{weight}} * mean, {{rest}} * running_spread + {{weight}} * size * n / (n - 1)
+    return (z - mean) / (size + 1e-5), *averages
+""",
+        ),
+        (
+            BOTH,
+            "no eval mode",
+            "step",
+            "in eval mode",
+            """
+def step(z, running_mean, running_spread, training):
+    mean, size = z.mean(dim=0), spread(z)
+    if training:
+        running_mean = {{rest}} * running_mean + {{weight}} * mean
+        running_spread = {{rest}} * running_spread + {{weight}} * size
+    return (z - mean) / (size + 1e-5), running_mean, running_spread
+""",
+        ),
+        (
+            BOTH,
+            "means before the division",
+            "shrink",
+            "divide unit by unit",
+            """
+def shrink(z, batch):
+    spreads = [spread(rows) for rows in z.split(batch)]
+    return torch.stack(spreads).mean() / spread(z).mean()
+""",
+        ),
+        (
+            BOTH,
+            "the first batch",
+            "shrink",
+            "the spread of the first batch",
+            """
+def shrink(z, batch):
+    return (spread(z[:batch]) / spread(z)).mean()
+""",
+        ),
+    ],
     "A5": [
         (
             BOTH,
@@ -599,6 +813,87 @@ def log_sizes(x, depth, width, seeds):
         layers = activations(build(depth=depth, width=width, seed=seed), x)
         return np.log(float(size(layers[-1][0]))) / np.log(10)
     return list(map(log, seeds))
+""",
+        ),
+    ],
+    "A2": [
+        (
+            BOTH,
+            "NumPy",
+            """
+import numpy as np
+
+
+def normalize(z, eps):
+    distance = z.numpy() - z.numpy().mean(axis=0, keepdims=True)
+    power = {"deviation": 1, "fourth": 4}["{{kind}}"]
+    return distance / ((np.abs(distance) ** power).mean(axis=0) ** (1 / power) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "one unit after the other",
+            """
+def normalize(z, eps):
+    columns = []
+    for column in z.T:
+        distance = column - sum(column) / len(column)
+        columns.append(distance / ({{spread_code}} + eps))
+    return torch.stack(columns, dim=1)
+""",
+        ),
+        (
+            BOTH,
+            "integrals by computer",
+            """
+def moments(slope):
+    t = torch.linspace(-12, 12, 200_001, dtype=torch.double)
+    share = torch.exp(-(t**2) / 2)
+    share = share / share.sum()
+    power = {"deviation": 1, "fourth": 4}["{{kind}}"]
+    z_hat = t / (share * t.abs() ** power).sum() ** (1 / power)
+    out = torch.where(z_hat > 0, z_hat, slope * z_hat)
+    return [(share * out).sum(), (share * out**2).sum()]
+""",
+        ),
+        (
+            BOTH,
+            "the whole Jacobian",
+            """
+def backward(g, z, eps):
+    n, found = len(z), torch.zeros_like(z)
+    centre = torch.eye(n) - 1 / n
+    for unit in range(z.shape[1]):
+        distance = centre @ z[:, unit]
+        size = spread(z[:, [unit]])
+        power = {"deviation": 1, "fourth": 4}["{{kind}}"]
+        of_size = distance.sign() * (distance.abs() / size) ** (power - 1) / n
+        jacobian = torch.eye(n) / (size + eps) - torch.outer(distance, of_size) / (size + eps) ** 2
+        found[:, unit] = centre @ jacobian.T @ g[:, unit]
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "lerp, in place on copies",
+            """
+def step(z, running_mean, running_spread, training):
+    mean, size = running_mean, running_spread
+    if training:
+        mean, size = z.mean(0), spread(z)
+        running_mean = running_mean.clone().lerp_(mean, {{weight}})
+        running_spread = running_spread.clone().lerp_(size, {{weight}})
+    return torch.div(z - mean, size + 1e-5), running_mean, running_spread
+""",
+        ),
+        (
+            BOTH,
+            "reshape instead of a loop",
+            """
+def shrink(z, batch):
+    distance = z.reshape(-1, batch, z.shape[1]).transpose(0, 1)
+    distance = distance - distance.mean(dim=0)
+    return torch.mean(({{spread_code}}).mean(dim=0) / spread(z)).item()
 """,
         ),
     ],

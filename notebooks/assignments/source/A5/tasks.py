@@ -79,7 +79,7 @@ either: one start has 0.26, since single narrow networks stray from the law.
 
 He's gain sets the size right at the start, and nothing keeps it there.
 
-I do not know whether this does harm: the networks learned. I tried one learning rate and one width. A slower training may move
+I do not know whether this does harm: the networks learned. I tried one learning rate and one width. A slower training may move the
 sizes less.""",
     },
     "even": {
