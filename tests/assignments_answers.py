@@ -490,6 +490,220 @@ def shrink(z, batch):
 """,
         ),
     ],
+    "A4": [
+        (
+            BOTH,
+            "lesson 06's block",
+            "block",
+            "that is lesson 06's block",
+            """
+def block(x, weight, a):
+    return x + torch.relu(x) @ weight
+""",
+        ),
+        (
+            BOTH,
+            "lesson 06's scale",
+            "block",
+            "that is lesson 06's scale",
+            """
+def block(x, weight, a):
+    return x + a * (x.clamp(min=0) @ weight)
+""",
+        ),
+        (
+            BOTH,
+            "the ReLU on the skip, too",
+            "block",
+            "the skip carries x as it is",
+            """
+def block(x, weight, a):
+    x = torch.relu(x)
+    return {{block_code}}
+""",
+        ),
+        (
+            BOTH,
+            "one block only",
+            "law",
+            "each of the blocks multiplies",
+            """
+def law(blocks, a):
+    blocks = 1
+    return {{growth_code}}, {{share_code}}
+""",
+        ),
+        (
+            BOTH,
+            "lengths instead of mean squares",
+            "law",
+            "that is the length",
+            """
+def law(blocks, a):
+    return ({{growth_code}}) ** 0.5, ({{share_code}}) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "a share that is not divided",
+            "law",
+            "divide by the growth",
+            """
+def law(blocks, a):
+    return {{growth_code}}, ({{share_code}}) * ({{growth_code}})
+""",
+        ),
+        (
+            1,
+            "lengths add",
+            "law",
+            "their squares add",
+            """
+def law(blocks, a):
+    return (1 + a) ** (2 * blocks), (a / (1 + a)) ** (2 * blocks)
+""",
+        ),
+        (
+            2,
+            "lengths add",
+            "law",
+            "their squares add",
+            """
+def law(blocks, a):
+    return 1.0, (1 - a) ** (2 * blocks)
+""",
+        ),
+        (
+            BOTH,
+            "one number",
+            "law",
+            "return 2 things",
+            """
+def law(blocks, a):
+    return {{growth_code}}
+""",
+        ),
+        (
+            BOTH,
+            "no slope",
+            "backward",
+            "the ReLU's slope is missing",
+            """
+def backward(g, x, weight, a):
+    at_weight, at_a = {{at_weight_code}}, {{at_a_code}}
+    x = torch.ones_like(x)
+    return {{at_x_code}}, at_weight, at_a
+""",
+        ),
+        (
+            BOTH,
+            "the weight not transposed",
+            "backward",
+            "the weight is transposed",
+            """
+def backward(g, x, weight, a):
+    at_weight, at_a = {{at_weight_code}}, {{at_a_code}}
+    weight = weight.T
+    return {{at_x_code}}, at_weight, at_a
+""",
+        ),
+        (
+            BOTH,
+            "x instead of its ReLU",
+            "backward",
+            "relu(x), not x",
+            """
+def backward(g, x, weight, a):
+    at_x, at_a, at_weight = {{at_x_code}}, {{at_a_code}}, {{at_weight_code}}
+    return at_x, at_weight / (torch.relu(x).T @ g) * (x.T @ g), at_a
+""",
+        ),
+        (
+            BOTH,
+            "a mean for a",
+            "backward",
+            "add up over all",
+            """
+def backward(g, x, weight, a):
+    return {{at_x_code}}, {{at_weight_code}}, {{at_a_code}} / x.numel()
+""",
+        ),
+        (
+            BOTH,
+            "autograd",
+            "backward",
+            "backward stopped with RuntimeError",
+            """
+def backward(g, x, weight, a):
+    parts = x.clone().requires_grad_(), weight.clone().requires_grad_(), torch.tensor(a, requires_grad=True)
+    block(*parts).backward(g)
+    return [part.grad for part in parts]
+""",
+        ),
+        (
+            BOTH,
+            "no root of the share",
+            "choose",
+            "each block leaves the root",
+            """
+def choose(blocks, share):
+    root = share
+    return {{choose_code}}
+""",
+        ),
+        (
+            BOTH,
+            "one root too few",
+            "choose",
+            "not one less",
+            """
+def choose(blocks, share):
+    root = share ** (1 / (blocks - 1))
+    return {{choose_code}}
+""",
+        ),
+        (
+            BOTH,
+            "the cosine",
+            "measured",
+            "the share is its square",
+            """
+def measured(x, weights, a):
+    stream = x
+    for weight in weights:
+        stream = block(stream, weight, a)
+    cosine = torch.cosine_similarity(stream.flatten(), x.flatten(), dim=0)
+    return stream.pow(2).mean() / x.pow(2).mean(), cosine
+""",
+        ),
+        (
+            BOTH,
+            "lengths",
+            "measured",
+            "you compare lengths",
+            """
+def measured(x, weights, a):
+    stream = x
+    for weight in weights:
+        stream = block(stream, weight, a)
+    cosine = torch.cosine_similarity(stream.flatten(), x.flatten(), dim=0)
+    return stream.norm() / x.norm(), cosine**2
+""",
+        ),
+        (
+            BOTH,
+            "always the first x",
+            "measured",
+            "not x again",
+            """
+def measured(x, weights, a):
+    for weight in weights:
+        stream = block(x, weight, a)
+    cosine = torch.cosine_similarity(stream.flatten(), x.flatten(), dim=0)
+    return stream.pow(2).mean() / x.pow(2).mean(), cosine**2
+""",
+        ),
+    ],
     "A5": [
         (
             BOTH,
@@ -894,6 +1108,96 @@ def shrink(z, batch):
     distance = z.reshape(-1, batch, z.shape[1]).transpose(0, 1)
     distance = distance - distance.mean(dim=0)
     return torch.mean(({{spread_code}}).mean(dim=0) / spread(z)).item()
+""",
+        ),
+    ],
+    "A4": [
+        (
+            BOTH,
+            "NumPy",
+            """
+def block(x, weight, a):
+    x, weight = x.double().numpy(), weight.double().numpy()
+    branch = x.clip(0) @ weight
+    return {"keep": a * x + branch, "gate": x + a * (branch - x)}["{{kind}}"]
+""",
+        ),
+        (
+            BOTH,
+            "einsum and where",
+            """
+def block(x, weight, a):
+    branch = torch.einsum("ni,io->no", torch.where(x > 0, x, 0.0), weight)
+    return {"keep": torch.add(branch, x, alpha=a), "gate": torch.lerp(x, branch, a)}["{{kind}}"]
+""",
+        ),
+        (
+            BOTH,
+            "block by block",
+            """
+def law(blocks, a):
+    image, branches = 1.0, 0.0
+    skip, branch = {"keep": (a, 1), "gate": (1 - a, a)}["{{kind}}"]
+    for _ in range(blocks):
+        total = image + branches
+        image, branches = image * skip**2, branches * skip**2 + total * branch**2
+    return image + branches, image / (image + branches)
+""",
+        ),
+        (
+            BOTH,
+            "recursion",
+            """
+def law(blocks, a):
+    if blocks == 0:
+        return torch.ones(2)
+    one = {"keep": (a * a + 1, 1 / (1 + 1 / a**2)), "gate": (1 - 2 * a * (1 - a), 1 / (1 + (a / (1 - a)) ** 2))}["{{kind}}"]
+    return law(blocks - 1, a) * torch.tensor(one)
+""",
+        ),
+        (
+            BOTH,
+            "one example after the other",
+            """
+def backward(g, x, weight, a):
+    skip, branch = {"keep": (a, 1.0), "gate": (1 - a, a)}["{{kind}}"]
+    at_x, at_weight, at_a = [], torch.zeros_like(weight), 0.0
+    for row, error in zip(x, g):
+        active = row.clamp(min=0)
+        at_x.append(skip * error + branch * (weight @ error) * (row > 0).float())
+        at_weight += branch * torch.outer(active, error)
+        difference = {"keep": row, "gate": active @ weight - row}["{{kind}}"]
+        at_a += error.dot(difference).item()
+    return torch.stack(at_x), at_weight, at_a
+""",
+        ),
+        (
+            BOTH,
+            "bisection on the law",
+            """
+def choose(blocks, share):
+    low, high = {"keep": (0.0, 1e3), "gate": (1.0 - 1e-9, 1e-9)}["{{kind}}"]
+    for _ in range(200):
+        middle = (low + high) / 2
+        if law(blocks, middle)[1] < share:
+            low = middle
+        else:
+            high = middle
+    return middle
+""",
+        ),
+        (
+            BOTH,
+            "reduce, in double precision",
+            """
+from functools import reduce
+
+
+def measured(x, weights, a):
+    x = x.double()
+    stream = reduce(lambda stream, weight: block(stream, weight.double(), a), weights, x)
+    inner = torch.einsum("ni,ni->", stream, x)
+    return torch.tensor([stream.norm() ** 2 / x.norm() ** 2, inner**2 / stream.norm() ** 2 / x.norm() ** 2])
 """,
         ),
     ],
