@@ -490,6 +490,236 @@ def shrink(z, batch):
 """,
         ),
     ],
+    "A3": [
+        (
+            BOTH,
+            "the lesson's ReLU",
+            "back",
+            "that is the ReLU",
+            """
+def back(g, z, weight):
+    return (g @ weight.T) * (z > 0)
+""",
+        ),
+        (
+            BOTH,
+            "no slope",
+            "back",
+            "the slope is missing",
+            """
+def back(g, z, weight):
+    return g @ weight.T
+""",
+        ),
+        (
+            BOTH,
+            "the weight not transposed",
+            "back",
+            "the weight is transposed",
+            """
+def back(g, z, weight):
+    return (g @ weight) * {{slope_code}}
+""",
+        ),
+        (
+            BOTH,
+            "the activation of the gradient",
+            "back",
+            "and not of the gradient",
+            """
+def back(g, z, weight):
+    return activate(g @ weight.T)
+""",
+        ),
+        (
+            BOTH,
+            "the slope first",
+            "back",
+            "first back through the weights",
+            """
+def back(g, z, weight):
+    return (g * {{slope_code}}) @ weight.T
+""",
+        ),
+        (
+            BOTH,
+            "the lesson's 1.21",
+            "growth",
+            "that is the ReLU's",
+            """
+def growth(slope):
+    return (math.pi / (math.pi - 1)) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "no mean subtracted",
+            "growth",
+            "the mean is subtracted",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return (square / square) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "squared",
+            "growth",
+            "that is the square of the factor",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return square / (square - {{growth_code}} / (2 * math.pi))
+""",
+        ),
+        (
+            BOTH,
+            "upside down",
+            "growth",
+            "upside down",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return (1 - {{growth_code}} / (2 * math.pi) / square) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "the slopes' part left out",
+            "growth",
+            "belongs above the line",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return (square - {{growth_code}} / (2 * math.pi)) ** -0.5
+""",
+        ),
+        (
+            BOTH,
+            "z instead of a",
+            "weight_gradients",
+            "and not z",
+            """
+def weight_gradients(x, weights, g):
+    inputs, pre = [x], []
+    for weight in weights:
+        pre.append(inputs[-1] @ weight)
+        inputs.append(activate(pre[-1]))
+    found = []
+    for k in reversed(range(len(weights))):
+        found.insert(0, (pre[k - 1] if k else x).T @ g)
+        g = back(g, pre[k - 1], weights[k])
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "backwards",
+            "weight_gradients",
+            "begins with layer 1",
+            """
+old = weight_gradients
+
+
+def weight_gradients(x, weights, g):
+    return old(x, weights, g)[::-1]
+""",
+        ),
+        (
+            BOTH,
+            "transposed",
+            "weight_gradients",
+            "one row for each input",
+            """
+old = weight_gradients
+
+
+def weight_gradients(x, weights, g):
+    return [gradient.T for gradient in old(x, weights, g)]
+""",
+        ),
+        (
+            BOTH,
+            "a mean over the examples",
+            "weight_gradients",
+            "take no mean",
+            """
+old = weight_gradients
+
+
+def weight_gradients(x, weights, g):
+    return [gradient / len(g) for gradient in old(x, weights, g)]
+""",
+        ),
+        (
+            BOTH,
+            "autograd",
+            "weight_gradients",
+            "weight_gradients stopped with RuntimeError",
+            """
+def weight_gradients(x, weights, g):
+    weights = [weight.clone().requires_grad_() for weight in weights]
+    for k, weight in enumerate(weights):
+        z = (activate(z) if k else x) @ weight
+    z.backward(g)
+    return [weight.grad for weight in weights]
+""",
+        ),
+        (
+            BOTH,
+            "a step too many",
+            "measured",
+            "depth − 1 steps",
+            """
+def measured(x, y, depth, width, value, seed):
+    net = {{build_code}}
+    for layer in net:
+        if isinstance(layer, BatchNorm):
+            torch.nn.init.constant_(layer.{{part}}, value)
+    sizes = profile(net, x, y).gradient
+    return (sizes[0] / sizes[-1]) ** (1 / depth)
+""",
+        ),
+        (
+            BOTH,
+            "forward instead of backward",
+            "measured",
+            "layer 1 over the last layer",
+            """
+old = measured
+
+
+def measured(*arguments):
+    return 1 / old(*arguments)
+""",
+        ),
+        (
+            BOTH,
+            "the number never set",
+            "measured",
+            "keeps its usual",
+            """
+def measured(x, y, depth, width, value, seed):
+    net = {{build_code}}
+    sizes = profile(net, x, y).gradient
+    return (sizes[0] / sizes[-1]) ** (1 / (depth - 1))
+""",
+        ),
+        (
+            BOTH,
+            "no seed",
+            "measured",
+            "the seed is missing",
+            """
+old = measured
+
+
+def measured(x, y, depth, width, value, seed):
+    return old(x, y, depth, width, value, 0)
+""",
+        ),
+    ],
     "A4": [
         (
             BOTH,
@@ -1108,6 +1338,114 @@ def shrink(z, batch):
     distance = z.reshape(-1, batch, z.shape[1]).transpose(0, 1)
     distance = distance - distance.mean(dim=0)
     return torch.mean(({{spread_code}}).mean(dim=0) / spread(z)).item()
+""",
+        ),
+    ],
+    "A3": [
+        (
+            BOTH,
+            "NumPy",
+            """
+import numpy as np
+
+
+def back(g, z, weight):
+    slope = np.where(z.numpy() > 0, 1, {"lean": 0.3, "fold": -0.3}["{{kind}}"])
+    return np.einsum("nj,ij->ni", g.numpy(), weight.numpy()) * slope
+""",
+        ),
+        (
+            BOTH,
+            "one example after the other",
+            """
+def back(g, z, weight):
+    rows = []
+    for gradient, row in zip(g, z):
+        at_a = weight @ gradient
+        rows.append(torch.stack([at_a[k] if row[k] > 0 else at_a[k] * (activate(torch.tensor(-1.0)) / -1) for k in range(len(row))]))
+    return torch.stack(rows)
+""",
+        ),
+        (
+            BOTH,
+            "integrals by computer",
+            """
+def growth(slope):
+    t = torch.linspace(-12, 12, 400_001, dtype=torch.double)
+    share = torch.exp(-(t**2) / 2) / torch.exp(-(t**2) / 2).sum()
+    below = {"lean": slope, "fold": -slope}["{{kind}}"]
+    a = torch.where(t > 0, t, below * t)
+    slopes = torch.where(t > 0, 1.0, below).double()
+    return math.sqrt((share * slopes**2).sum() / ((share * a**2).sum() - (share * a).sum() ** 2))
+""",
+        ),
+        (
+            BOTH,
+            "one fraction",
+            """
+def growth(slope):
+    s = {"lean": slope, "fold": -slope}["{{kind}}"]
+    return torch.rsqrt(torch.tensor(1 - (1 - s) ** 2 / (math.pi * (1 + s * s)), dtype=torch.double))
+""",
+        ),
+        (
+            BOTH,
+            "recursion",
+            '''
+def weight_gradients(x, weights, g):
+    def further(a, rest):
+        """The gradients at the rest of the weights, and that at a."""
+        z = a @ rest[0]
+        if len(rest) == 1:
+            at_z, later = g, []
+        else:
+            later, at_a = further(activate(z), rest[1:])
+            at_z = at_a * {{slope_code}}
+        return [torch.einsum("ni,no->io", a, at_z), *later], at_z @ rest[0].T
+
+    return further(x, list(weights))[0]
+''',
+        ),
+        (
+            BOTH,
+            "by small changes, in double precision",
+            """
+def weight_gradients(x, weights, g):
+    x, g, weights = x.double(), g.double(), [weight.double() for weight in weights]
+
+    def loss(changed):
+        a = x
+        for weight in changed:
+            z = a @ weight
+            a = activate(z)
+        return (z * g).sum()
+
+    found = []
+    for k, weight in enumerate(weights):
+        gradient = torch.zeros_like(weight)
+        for i in range(weight.shape[0]):
+            for j in range(weight.shape[1]):
+                ends = []
+                for move in (1e-7, -1e-7):
+                    changed = [one.clone() for one in weights]
+                    changed[k][i, j] += move
+                    ends.append(loss(changed))
+                gradient[i, j] = (ends[0] - ends[1]) / 2e-7
+        found.append(gradient)
+    return tuple(found)
+""",
+        ),
+        (
+            BOTH,
+            "a mean of logarithms, and modules()",
+            """
+def measured(x, y, depth, width, value, seed):
+    net = {{build_code}}
+    for module in net.modules():
+        if type(module).__name__ == "BatchNorm":
+            module.{{part}} = torch.nn.Parameter(torch.full((width,), float(value)))
+    logs = torch.as_tensor(profile(net, x, y).gradient).log()
+    return (logs[:-1] - logs[1:]).mean().exp()
 """,
         ),
     ],
