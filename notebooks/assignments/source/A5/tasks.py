@@ -57,8 +57,9 @@ MODELS = {
     stays = {"before": 1.0, "after": 1.2}
     return [grows, grows, grows], [stays, stays, grows]""",
         "model_figure": """fig, ax = plt.subplots()
-    for seed, result in zip(seeds, results):
-        ax.plot([0, 1], [result["before"], result["after"]], "o-", label=f"seed {seed}")
+    styles = ["o-", "s--", "^:", "D-.", "v-"]
+    for seed, result, style in zip(seeds, results, styles):
+        ax.plot([0, 1], [result["before"], result["after"]], style, label=f"seed {seed}")
     ax.axhspan(0.5, 2, color="lightgrey", label="not refuted")
     ax.set(xticks=[0, 1], xticklabels=["before training", "after 10 epochs"], yscale="log")
     ax.set_yticks([0.25, 0.5, 1, 2, 4], [0.25, 0.5, 1, 2, 4])
@@ -104,8 +105,9 @@ sizes less.""",
     return [alike, alike, alike], [falls, falls, falls]""",
         "model_figure": """widths = [16, 64, 256]
     fig, ax = plt.subplots()
-    for seed, result in zip(seeds, results):
-        ax.plot(widths, [result[f"width {width}"] for width in widths], "o-", label=f"seed {seed}")
+    styles = ["o-", "s--", "^:", "D-.", "v-"]
+    for seed, result, style in zip(seeds, results, styles):
+        ax.plot(widths, [result[f"width {width}"] for width in widths], style, label=f"seed {seed}")
     ax.set(xscale="log", xlabel="width", ylim=(0, 0.25))
     ax.set_xticks(widths, widths)
     ax.minorticks_off()
@@ -141,9 +143,34 @@ def variant(seed):
     }
 
 
+def some_run(seed):
+    """A stand-in for a run that trains: the checks take any numbers that the seed decides."""
+    return {"shallow": 1 / (1 + seed % 97), "deep": 2.0 + seed % 89}
+
+
+def deep_is_worse(results):
+    return sum(result["deep"] > 9 for result in results) >= 2
+
+
 def exercises(variant):
     """The tasks of a variant. The check that students see has seed 0; for the mark, the limits are laxer."""
     letters = list(CLAIMS[variant["kind"]])
+    stand_in = {
+        "claim": letters[0],
+        "refuted_if": "the deep network is above 9 in two seeds of three",
+        "prediction": {"shallow": 0.1, "deep": 5.0},
+    }
+    worse, better = {"shallow": 0.1, "deep": 50.0}, {"shallow": 0.1, "deep": 5.0}
+
+    def answer_run():
+        return stand_in, some_run
+
+    def answer_rule():
+        imagined = [worse] * 3, [better] * 3
+        return stand_in, deep_is_worse, imagined, [some_run(seed) for seed in (1, 2, 3)]
+
+    def answer_report():
+        return stand_in, "Of five seeds, 3 ended above 9 and 2 below it. " * 8
 
     def once(generator):
         return [(letters,)]
@@ -161,35 +188,35 @@ def exercises(variant):
 
     return {
         "plan": Exercise(
-            answer=None,
+            answer=answer_run,
             instances=once,
             look=look_at_plan,
             accept=accept_plan,
             praise="A claim, a prediction, and what would refute the claim.",
         ),
         "repeat": Exercise(
-            answer=None,
+            answer=answer_run,
             instances=two_runs,
             look=look_at_repeat,
             accept=accept_repeat,
             praise="The same seed gives the same numbers.",
         ),
         "seeds": Exercise(
-            answer=None,
+            answer=answer_run,
             instances=three_seeds,
             look=look_at_seeds,
             accept=accept_seeds,
             praise="Other seeds run, too, and give other numbers.",
         ),
         "rule": Exercise(
-            answer=None,
+            answer=answer_rule,
             instances=once,
             look=look_at_rule,
             accept=accept_rule,
             praise="A rule that can come out both ways.",
         ),
         "words": Exercise(
-            answer=None,
+            answer=answer_report,
             instances=most_words,
             look=look_at_report,
             accept=accept_report,
