@@ -184,9 +184,7 @@ def exercises(variant):
     backward, other_backward = both(first, backward_deviation, backward_fourth)
     step, other_step = both(first, step_deviation, step_fourth)
     shrink, other_shrink = both(first, shrink_deviation, shrink_fourth)
-    measure, other_measure = both(
-        first, "distance.abs().mean(dim=0)", "(distance**4).mean(dim=0) ** 0.25"
-    )
+    measure = "distance.abs().mean(dim=0)" if first else "(distance**4).mean(dim=0) ** 0.25"
     std = "(distance**2).mean(dim=0) ** 0.5"
     turn = "distance.sign()" if first else "(distance / spread) ** 3"
     new, old = ("0.1", "0.9") if first else ("0.25", "0.75")
