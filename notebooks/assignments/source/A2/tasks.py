@@ -230,7 +230,7 @@ def exercises(variant):
             answer=backward,
             instances=gradients,
             look=look_without_autograd,
-            praise="Shift and stretch are gone, and no gradient tape was needed.",
+            praise="Shift and stretch are gone, and autograd was not needed.",
             mistakes=edited(
                 backward,
                 f"""
