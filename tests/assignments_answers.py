@@ -1,824 +1,1641 @@
-"""Answers to the assignments as students write them, for test_assignments.py: wrong ones with the test cells in which they lose
-their points, and right ones that look unlike the solution."""
+"""Answers to the assignments as students write them: wrong ones with the task that they lose and what the check must say, and right
+ones that look unlike the solution. The words in double braces are those of the variant, as in the notebooks."""
 
-# Of an assignment: what is wrong, the test cells whose points it loses, and the code.
+SEEDS = (1, 2)  # seeds of a course whose variants differ
+BOTH = None  # an answer for either variant
+
+# Of an assignment: for which seed, what is wrong, the task, a part of what the check says, the code, and other tasks that are lost.
 WRONG = {
     "A1": [
         (
-            "unbiased standard deviation",
-            {"sizes"},
-            """
-def sizes(x, weights):
-    found = []
-    for weight in weights:
-        x = torch.relu(x @ weight)
-        found.append(x.std())
-    return found
-""",
-        ),
-        (
-            "root missing",
-            {"sizes"},
-            """
-def sizes(x, weights):
-    found = []
-    for weight in weights:
-        x = torch.relu(x @ weight)
-        found.append((x**2).mean())
-    return found
-""",
-        ),
-        (
-            "measured before the ReLU",
-            {"sizes"},
+            BOTH,
+            "the standard deviation, as in the lesson",
+            "sizes",
+            "that is the standard deviation",
             """
 def sizes(x, weights):
     found = []
     for weight in weights:
         z = x @ weight
-        found.append(z.square().mean().sqrt())
+        found.append(z.std().item())
+        x = activate(z)
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "the root of the mean square",
+            "sizes",
+            "that is the root of the mean square",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight
+        found.append((z**2).mean() ** 0.5)
+        x = activate(z)
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "measured behind the activation",
+            "sizes",
+            "measure z",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        x = activate(x @ weight)
+        found.append(size(x))
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "always x",
+            "sizes",
+            "not x again",
+            """
+def sizes(x, weights):
+    return [size(x @ weight) for weight in weights]
+""",
+        ),
+        (
+            BOTH,
+            "a ReLU from the lesson",
+            "sizes",
+            "that is the ReLU",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight
+        found.append(size(z))
         x = z.clamp(min=0)
     return found
 """,
         ),
         (
+            BOTH,
+            "no activation",
+            "sizes",
+            "the activation is missing",
+            """
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        x = x @ weight
+        found.append(size(x))
+    return found
+""",
+        ),
+        (
+            BOTH,
             "the last layer only",
-            {"sizes"},
+            "sizes",
+            "shape",
             """
 def sizes(x, weights):
     for weight in weights:
-        x = torch.relu(x @ weight)
-    return [x.square().mean().sqrt()]
+        z = x @ weight
+        x = activate(z)
+    return [size(z)]
 """,
         ),
         (
-            "weights that are not finite",
-            {"draw"},
+            BOTH,
+            "the square of the gain",
+            "critical_gain",
+            "that is the square of the gain",
             """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_in**0.5 * float("inf")
+def critical_gain(slope, share):
+    return ({{gain_code}}) ** 2
 """,
         ),
         (
-            "the negative half taken away",
-            {"critical_gain"},
+            BOTH,
+            "upside down",
+            "critical_gain",
+            "upside down",
             """
-def critical_gain(positive, negative):
-    return (2 / (positive**2 - negative**2)) ** 0.5
+def critical_gain(slope, share):
+    return 1 / ({{gain_code}})
 """,
         ),
         (
-            "gain 1/D",
-            {"draw"},
-            """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_in
-""",
-        ),
-        (
-            "fan_out",
-            {"draw"},
-            """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out, generator=generator) * gain / fan_out**0.5
-""",
-        ),
-        (
-            "global random numbers",
-            {"draw"},
-            """
-def draw(fan_in, fan_out, gain, generator):
-    return torch.randn(fan_in, fan_out) * gain / fan_in**0.5
-""",
-        ),
-        (
-            "slopes not squared",
-            {"critical_gain"},
-            """
-def critical_gain(positive, negative):
-    return (2 / (positive + negative)) ** 0.5
-""",
-        ),
-        (
+            1,
             "the lesson's leaky ReLU",
-            {"critical_gain"},
+            "critical_gain",
+            "the dropped outputs are missing",
             """
-def critical_gain(positive, negative):
-    return (2 / (1 + negative**2)) ** 0.5
+def critical_gain(slope, share):
+    return (2 / (1 + slope**2)) ** 0.5
 """,
         ),
         (
-            "root two forgotten",
-            {"gain_for"},
+            1,
+            "what is dropped instead of what is left",
+            "critical_gain",
+            "1 − share of the outputs is left",
             """
-def gain_for(depth, factor):
-    return factor ** (1 / depth)
+def critical_gain(slope, share):
+    return np.sqrt(2 / ((1 + slope * slope) * share))
 """,
         ),
         (
-            "one layer too few, and the gain instead of its factor",
-            {"gain_for", "overflow"},
+            1,
+            "the share squared",
+            "critical_gain",
+            "not its square",
             """
-def gain_for(depth, factor):
-    return 2**0.5 * factor ** (1 / (depth - 1))
-
-
-def overflow(gain, largest):
-    if gain <= 1:
-        return 0
-    layer = 0
-    while gain**layer <= largest:
-        layer += 1
-    return layer
+def critical_gain(slope, share):
+    left = 0.5 * (1 - share) ** 2 * (1 + slope**2)
+    return left**-0.5
 """,
         ),
         (
-            "the last layer that fits",
-            {"overflow"},
+            2,
+            "half of what passes",
+            "critical_gain",
+            "not half of it",
             """
-def overflow(gain, largest):
-    factor, layer = gain / 2**0.5, 0
-    if factor <= 1:
-        return 0
-    while factor ** (layer + 1) <= largest:
-        layer += 1
-    return layer
+def critical_gain(slope, share):
+    return (0.5 * share * slope**2 + 0.5 * (1 - share)) ** -0.5
+""",
+        ),
+        (
+            2,
+            "the shares swapped",
+            "critical_gain",
+            "the wrong way round",
+            """
+def critical_gain(slope, share):
+    return (share + (1 - share) * slope**2 / 2) ** -0.5
+""",
+        ),
+        (
+            2,
+            "a mean of gains",
+            "critical_gain",
+            "a mean of gains",
+            """
+def critical_gain(slope, share):
+    return share * 2**0.5 / slope + (1 - share) * 1
+""",
+        ),
+        (
+            BOTH,
+            "gains that the next layer does not get",
+            "gains",
+            "once its gain is set",
+            """
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight / len(weight) ** 0.5
+        found.append(1 / size(z))
+        x = activate(z)
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "a gain behind the activation",
+            "gains",
+            "multiply z by the gain first",
+            """
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight / len(weight) ** 0.5
+        found.append(1 / size(z))
+        x = activate(z) / size(z)
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "factors of the raw weights",
+            "gains",
+            "√fan_in",
+            """
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight
+        found.append(1 / size(z))
+        x = activate(z / size(z))
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "fan_out",
+            "gains",
+            "number of rows",
+            """
+def gains(x, weights):
+    found = []
+    for weight in weights:
+        z = x @ weight / weight.shape[1] ** 0.5
+        found.append(1 / size(z))
+        x = activate(z / size(z))
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "the natural logarithm",
+            "log_sizes",
+            "natural logarithm",
+            """
+def log_sizes(x, depth, width, seeds):
+    return [math.log(size(activations(build(depth, width, seed=s), x)[-1][0])) for s in seeds]
+""",
+        ),
+        (
+            1,
+            "measured behind the ReLU",
+            "log_sizes",
+            "and not a, which leaves it",
+            """
+def log_sizes(x, depth, width, seeds):
+    pairs = [activations(build(depth, width, seed=seed), x)[-1] for seed in seeds]
+    return [math.log10(a.abs().mean()) for z, a in pairs]
+""",
+        ),
+        (
+            BOTH,
+            "always the same seed",
+            "log_sizes",
+            "a seed of its own",
+            """
+def log_sizes(x, depth, width, seeds):
+    return [math.log10(size(activations(build(depth, width), x)[-1][0])) for _ in seeds]
 """,
         ),
     ],
     "A2": [
         (
-            "unbiased variance",
-            {"forward", "care"},
+            BOTH,
+            "the standard deviation, as in the lesson",
+            "normalize",
+            "that divides by the standard deviation",
             """
-def forward(x, gamma, beta, eps):
-    return gamma * (x - x.mean(0)) / (x.var(0) + eps) ** 0.5 + beta
+def normalize(z, eps):
+    return (z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + eps)
 """,
         ),
         (
-            "eps missing",
-            {"forward", "care"},
+            BOTH,
+            "over the units",
+            "normalize",
+            "the mean is over the batch",
             """
-def forward(x, gamma, beta, eps):
-    return gamma * (x - x.mean(0)) / x.std(0, correction=0) + beta
+def normalize(z, eps):
+    distance = (z - z.mean(dim=1, keepdim=True)).T
+    return ({{spread_code}} + eps).reciprocal()[:, None] * distance.T
 """,
         ),
         (
-            "wrong axis",
-            {"forward", "care"},
+            BOTH,
+            "one mean for all",
+            "normalize",
+            "one of all numbers",
             """
-def forward(x, gamma, beta, eps):
-    mean, var = x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)
-    return gamma * (x - mean) / (var + eps) ** 0.5 + beta
+def normalize(z, eps):
+    distance = z - z.mean()
+    return distance / ({{spread_code}} + eps)
 """,
         ),
         (
-            "moments of all units together",
-            {"forward", "care"},
+            BOTH,
+            "not centred",
+            "normalize",
+            "not subtracted from what you divide",
             """
-def forward(x, gamma, beta, eps):
-    return gamma * (x - x.mean()) / (x.var(correction=0) + eps) ** 0.5 + beta
+def normalize(z, eps):
+    return z / (spread(z) + eps)
 """,
         ),
         (
-            "under no_grad",
-            {"care"},
+            BOTH,
+            "eps forgotten",
+            "normalize",
+            "eps is missing",
             """
-def forward(x, gamma, beta, eps):
-    with torch.no_grad():
-        mean, var = x.mean(0), x.var(0, correction=0)
-    return gamma * (x - mean) / (var + eps) ** 0.5 + beta
+def normalize(z, eps):
+    return (z - z.mean(dim=0)) / spread(z)
 """,
         ),
         (
-            "mean of the squares minus the square of the mean",
-            {"care"},
+            BOTH,
+            "the lesson's numbers",
+            "moments",
+            "that is for a standard deviation of 1",
             """
-def forward(x, gamma, beta, eps):
-    mean = x.mean(0)
-    var = (x**2).mean(0) - mean**2
-    return gamma * (x - mean) / (var + eps) ** 0.5 + beta
+def moments(slope):
+    return (1 - slope) * 0.398942, (1 + slope**2) / 2
 """,
         ),
         (
-            "biased running variance",
-            {"averages"},
+            BOTH,
+            "the sign of the negative half",
+            "moments",
+            "they make the mean smaller",
             """
-def averages(x, running_mean, running_var, momentum):
-    mean, var = x.detach().mean(0), x.detach().var(0, correction=0)
-    return running_mean + momentum * (mean - running_mean), running_var + momentum * (var - running_var)
+def moments(slope):
+    mean, square = {{moments_code}}
+    return mean / (1 - slope) * (1 + slope), square
 """,
         ),
         (
-            "no detach",
-            {"averages"},
+            BOTH,
+            "the variance",
+            "moments",
+            "that is the variance",
             """
-def averages(x, running_mean, running_var, momentum):
-    return (1 - momentum) * running_mean + momentum * x.mean(0), (1 - momentum) * running_var + momentum * x.var(0)
+def moments(slope):
+    mean, square = {{moments_code}}
+    return mean, square - mean**2
 """,
         ),
         (
-            "momentum the wrong way round",
-            {"averages"},
+            BOTH,
+            "one number",
+            "moments",
+            "return 2 things",
             """
-def averages(x, running_mean, running_var, momentum):
-    x = x.detach()
-    return momentum * running_mean + (1 - momentum) * x.mean(0), momentum * running_var + (1 - momentum) * x.var(0)
+def moments(slope):
+    return ({{moments_code}})[:1]
 """,
         ),
         (
-            "eval by the batch",
-            {"evaluate"},
+            BOTH,
+            "constants",
+            "backward",
+            "you treat both as constants",
             """
-def evaluate(x, gamma, beta, running_mean, running_var, eps):
-    return gamma * (x - x.mean(0)) / (x.var(0, correction=0) + eps) ** 0.5 + beta
+def backward(g, z, eps):
+    return g / (spread(z) + eps)
 """,
         ),
         (
-            "mean and variance as constants",
-            {"input"},
+            BOTH,
+            "batch norm's formula",
+            "backward",
+            "that is batch norm's gradient",
             """
-def backward(g, x, gamma, eps):
-    std = (x.var(0, correction=0) + eps) ** 0.5
-    unit = (x - x.mean(0)) / std
-    return gamma / std * g, (g * unit).sum(0), g.sum(0)
+def backward(g, z, eps):
+    z_hat = normalize(z, eps)
+    left = g - z_hat * (g * z_hat).mean(dim=0)
+    return (left - left.mean(dim=0)) / (spread(z) + eps)
 """,
         ),
         (
-            "half of the answer",
-            {"input"},
+            BOTH,
+            "no stretch",
+            "backward",
+            "the part of the stretch is missing",
             """
-def backward(g, x, gamma, eps):
-    unit = (x - x.mean(0)) / (x.var(0, correction=0) + eps) ** 0.5
-    return 0 * x, (g * unit).sum(0), g.sum(0)
+def backward(g, z, eps):
+    return (g - g.mean(dim=0)) / (spread(z) + eps)
 """,
         ),
         (
-            "averaged over the batch",
-            {"parameters"},
+            BOTH,
+            "no shift",
+            "backward",
+            "the part of the shift is missing",
             """
-def backward(g, x, gamma, eps):
-    std = (x.var(0, correction=0) + eps) ** 0.5
-    unit = (x - x.mean(0)) / std
-    return gamma / std * (g - g.mean(0) - unit * (g * unit).mean(0)), (g * unit).mean(0), g.mean(0)
+def backward(g, z, eps):
+    distance, z_hat = z - z.mean(dim=0), normalize(z, eps)
+    return (g - {{turn_code}} * (g * z_hat).mean(dim=0)) / (spread(z) + eps)
+""",
+        ),
+        (
+            BOTH,
+            "autograd",
+            "backward",
+            "backward stopped with RuntimeError",
+            """
+def backward(g, z, eps):
+    z = z.clone().requires_grad_()
+    normalize(z, eps).backward(g)
+    return z.grad
+""",
+        ),
+        (
+            BOTH,
+            "the weights swapped",
+            "step",
+            "the wrong way round",
+            """
+def step(z, running_mean, running_spread, training):
+    if not training:
+        return (z - running_mean) / (running_spread + 1e-5), running_mean, running_spread
+    mean, size = z.mean(dim=0), spread(z)
+    averages = {{weight}} * running_mean + {{rest}} * mean, {{weight}} * running_spread + {{rest}} * size
+    return (z - mean) / (size + 1e-5), *averages
+""",
+        ),
+        (
+            BOTH,
+            "PyTorch's correction",
+            "step",
+            "without n / (n − 1)",
+            """
+def step(z, running_mean, running_spread, training):
+    if not training:
+        return (z - running_mean) / (running_spread + 1e-5), running_mean, running_spread
+    mean, size, n = z.mean(dim=0), spread(z), len(z)
+    averages = {{rest}} * running_mean + {{weight}} * mean, {{rest}} * running_spread + {{weight}} * size * n / (n - 1)
+    return (z - mean) / (size + 1e-5), *averages
+""",
+        ),
+        (
+            BOTH,
+            "no eval mode",
+            "step",
+            "in eval mode",
+            """
+def step(z, running_mean, running_spread, training):
+    mean, size = z.mean(dim=0), spread(z)
+    if training:
+        running_mean = {{rest}} * running_mean + {{weight}} * mean
+        running_spread = {{rest}} * running_spread + {{weight}} * size
+    return (z - mean) / (size + 1e-5), running_mean, running_spread
+""",
+        ),
+        (
+            BOTH,
+            "means before the division",
+            "shrink",
+            "divide unit by unit",
+            """
+def shrink(z, batch):
+    spreads = [spread(rows) for rows in z.split(batch)]
+    return torch.stack(spreads).mean() / spread(z).mean()
+""",
+        ),
+        (
+            BOTH,
+            "the first batch",
+            "shrink",
+            "the spread of the first batch",
+            """
+def shrink(z, batch):
+    return (spread(z[:batch]) / spread(z)).mean()
 """,
         ),
     ],
     "A3": [
         (
-            "products from the start",
-            {"chain"},
+            BOTH,
+            "the lesson's ReLU",
+            "back",
+            "that is the ReLU",
             """
-def chain(slopes):
-    found = [1.0]
-    for slope in slopes:
-        found.append(found[-1] * slope)
-    return found
+def back(g, z, weight):
+    return (g @ weight.T) * (z > 0)
 """,
         ),
         (
-            "one derivative only",
-            {"chain"},
-            """
-def chain(slopes):
-    product = 1.0
-    for slope in slopes:
-        product *= slope
-    return product
-""",
-        ),
-        (
-            "the plain mean",
-            {"layer_factor"},
-            """
-def layer_factor(gain, slopes):
-    return gain * slopes.mean()
-""",
-        ),
-        (
-            "root missing",
-            {"layer_factor"},
-            """
-def layer_factor(gain, slopes):
-    return gain * (slopes**2).mean()
-""",
-        ),
-        (
-            "n steps instead of n - 1",
-            {"growth"},
-            """
-def growth(gradient):
-    return (gradient[0] / gradient[-1]) ** (1 / len(gradient))
-""",
-        ),
-        (
-            "upside down",
-            {"growth"},
-            """
-def growth(gradient):
-    return (gradient[-1] / gradient[0]) ** (1 / (len(gradient) - 1))
-""",
-        ),
-        (
+            BOTH,
             "no slope",
-            {"backward"},
+            "back",
+            "the slope is missing",
             """
-def backward(g, z, weights):
-    found = [g]
-    for weight in reversed(weights):
-        found.insert(0, found[0] @ weight.T)
-    return found
+def back(g, z, weight):
+    return g @ weight.T
 """,
         ),
         (
-            "ReLU's slope",
-            {"backward"},
+            BOTH,
+            "the weight not transposed",
+            "back",
+            "the weight is transposed",
             """
-def backward(g, z, weights):
-    found = [g]
+def back(g, z, weight):
+    return (g @ weight) * {{slope_code}}
+""",
+        ),
+        (
+            BOTH,
+            "the activation of the gradient",
+            "back",
+            "and not of the gradient",
+            """
+def back(g, z, weight):
+    return activate(g @ weight.T)
+""",
+        ),
+        (
+            BOTH,
+            "the slope first",
+            "back",
+            "first back through the weights",
+            """
+def back(g, z, weight):
+    return (g * {{slope_code}}) @ weight.T
+""",
+        ),
+        (
+            BOTH,
+            "the lesson's 1.21",
+            "growth",
+            "that is the ReLU's",
+            """
+def growth(slope):
+    return (math.pi / (math.pi - 1)) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "no mean subtracted",
+            "growth",
+            "the mean is subtracted",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return (square / square) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "squared",
+            "growth",
+            "that is the square of the factor",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return square / (square - {{growth_code}} / (2 * math.pi))
+""",
+        ),
+        (
+            BOTH,
+            "upside down",
+            "growth",
+            "upside down",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return (1 - {{growth_code}} / (2 * math.pi) / square) ** 0.5
+""",
+        ),
+        (
+            BOTH,
+            "the slopes' part left out",
+            "growth",
+            "belongs above the line",
+            """
+def growth(slope):
+    square = (1 + slope**2) / 2
+    return (square - {{growth_code}} / (2 * math.pi)) ** -0.5
+""",
+        ),
+        (
+            BOTH,
+            "z instead of a",
+            "weight_gradients",
+            "and not z",
+            """
+def weight_gradients(x, weights, g):
+    inputs, pre = [x], []
+    for weight in weights:
+        pre.append(inputs[-1] @ weight)
+        inputs.append(activate(pre[-1]))
+    found = []
     for k in reversed(range(len(weights))):
-        found.insert(0, (found[0] @ weights[k].T) * (z[k] > 0))
+        found.insert(0, (pre[k - 1] if k else x).T @ g)
+        g = back(g, pre[k - 1], weights[k])
     return found
 """,
         ),
         (
-            "not transposed",
-            {"backward"},
+            BOTH,
+            "backwards",
+            "weight_gradients",
+            "begins with layer 1",
             """
-def backward(g, z, weights):
-    found = [g]
-    for k in reversed(range(len(weights))):
-        found.insert(0, (found[0] @ weights[k]) * (1 - z[k].tanh() ** 2))
-    return found
+old = weight_gradients
+
+
+def weight_gradients(x, weights, g):
+    return old(x, weights, g)[::-1]
 """,
         ),
         (
-            "order of the way back",
-            {"backward"},
+            BOTH,
+            "transposed",
+            "weight_gradients",
+            "one row for each input",
             """
-def backward(g, z, weights):
-    found = [g]
-    for k in reversed(range(len(weights))):
-        found.append((found[-1] @ weights[k].T) * (1 - z[k].tanh() ** 2))
-    return found
+old = weight_gradients
+
+
+def weight_gradients(x, weights, g):
+    return [gradient.T for gradient in old(x, weights, g)]
 """,
         ),
         (
-            "z instead of tanh(z)",
-            {"weight_gradients"},
+            BOTH,
+            "a mean over the examples",
+            "weight_gradients",
+            "take no mean",
             """
-def weight_gradients(gradients, z):
-    return [z[k].T @ gradients[k + 1] for k in range(len(z) - 1)]
+old = weight_gradients
+
+
+def weight_gradients(x, weights, g):
+    return [gradient / len(g) for gradient in old(x, weights, g)]
 """,
         ),
         (
-            "transposed and averaged",
-            {"weight_gradients"},
+            BOTH,
+            "autograd",
+            "weight_gradients",
+            "weight_gradients stopped with RuntimeError",
             """
-def weight_gradients(gradients, z):
-    return [(gradients[k + 1].T @ z[k].tanh()) / len(z[k]) for k in range(len(z) - 1)]
+def weight_gradients(x, weights, g):
+    weights = [weight.clone().requires_grad_() for weight in weights]
+    for k, weight in enumerate(weights):
+        z = (activate(z) if k else x) @ weight
+    z.backward(g)
+    return [weight.grad for weight in weights]
+""",
+        ),
+        (
+            BOTH,
+            "a step too many",
+            "measured",
+            "depth − 1 steps",
+            """
+def measured(x, y, depth, width, value, seed):
+    net = {{build_code}}
+    for layer in net:
+        if isinstance(layer, BatchNorm):
+            torch.nn.init.constant_(layer.{{part}}, value)
+    sizes = profile(net, x, y).gradient
+    return (sizes[0] / sizes[-1]) ** (1 / depth)
+""",
+        ),
+        (
+            BOTH,
+            "forward instead of backward",
+            "measured",
+            "layer 1 over the last layer",
+            """
+old = measured
+
+
+def measured(*arguments):
+    return 1 / old(*arguments)
+""",
+        ),
+        (
+            BOTH,
+            "the number never set",
+            "measured",
+            "keeps its usual",
+            """
+def measured(x, y, depth, width, value, seed):
+    net = {{build_code}}
+    sizes = profile(net, x, y).gradient
+    return (sizes[0] / sizes[-1]) ** (1 / (depth - 1))
+""",
+        ),
+        (
+            BOTH,
+            "no seed",
+            "measured",
+            "the seed is missing",
+            """
+old = measured
+
+
+def measured(x, y, depth, width, value, seed):
+    return old(x, y, depth, width, value, 0)
 """,
         ),
     ],
     "A4": [
         (
-            "skip missing",
-            {"block"},
+            BOTH,
+            "lesson 06's block",
+            "block",
+            "that is lesson 06's block",
             """
-def block(x, first, second, scale):
-    return scale * (torch.relu(torch.relu(x) @ first) @ second)
+def block(x, weight, a):
+    return x + torch.relu(x) @ weight
 """,
         ),
         (
-            "skip after the ReLU",
-            {"block"},
+            BOTH,
+            "lesson 06's scale",
+            "block",
+            "that is lesson 06's scale",
             """
-def block(x, first, second, scale):
+def block(x, weight, a):
+    return x + a * (x.clamp(min=0) @ weight)
+""",
+        ),
+        (
+            BOTH,
+            "the ReLU on the skip, too",
+            "block",
+            "the skip carries x as it is",
+            """
+def block(x, weight, a):
     x = torch.relu(x)
-    return x + scale * (torch.relu(x @ first) @ second)
+    return {{block_code}}
 """,
         ),
         (
-            "everything scaled",
-            {"block"},
+            BOTH,
+            "one block only",
+            "law",
+            "each of the blocks multiplies",
             """
-def block(x, first, second, scale):
-    return scale * (x + torch.relu(torch.relu(x) @ first) @ second)
+def law(blocks, a):
+    blocks = 1
+    return {{growth_code}}, {{share_code}}
 """,
         ),
         (
-            "ReLU after the sum",
-            {"block"},
+            BOTH,
+            "lengths instead of mean squares",
+            "law",
+            "that is the length",
             """
-def block(x, first, second, scale):
-    return torch.relu(x + scale * (torch.relu(torch.relu(x) @ first) @ second))
+def law(blocks, a):
+    return ({{growth_code}}) ** 0.5, ({{share_code}}) ** 0.5
 """,
         ),
         (
-            "changes x in place",
-            {"block"},
+            BOTH,
+            "a share that is not divided",
+            "law",
+            "divide by the growth",
             """
-def block(x, first, second, scale):
-    branch = torch.relu(x.relu_() @ first) @ second
-    return x + scale * branch
+def law(blocks, a):
+    return {{growth_code}}, ({{share_code}}) * ({{growth_code}})
 """,
         ),
         (
-            "the 1 of 1 + F' missing",
-            {"block_backward"},
+            1,
+            "lengths add",
+            "law",
+            "their squares add",
             """
-def block_backward(g, x, first, second, scale):
-    back = (g @ second.T) * (torch.relu(x) @ first > 0)
-    return scale * (back @ first.T) * (x > 0)
+def law(blocks, a):
+    return (1 + a) ** (2 * blocks), (a / (1 + a)) ** (2 * blocks)
 """,
         ),
         (
-            "outer ReLU over the skip too",
-            {"block_backward"},
+            2,
+            "lengths add",
+            "law",
+            "their squares add",
             """
-def block_backward(g, x, first, second, scale):
-    back = (g @ second.T) * (torch.relu(x) @ first > 0)
-    return (g + scale * back @ first.T) * (x > 0)
+def law(blocks, a):
+    return 1.0, (1 - a) ** (2 * blocks)
 """,
         ),
         (
-            "inner ReLU forgotten",
-            {"block_backward"},
+            BOTH,
+            "one number",
+            "law",
+            "return 2 things",
             """
-def block_backward(g, x, first, second, scale):
-    return g + scale * (g @ second.T @ first.T) * (x > 0)
+def law(blocks, a):
+    return {{growth_code}}
 """,
         ),
         (
-            "scale not squared",
-            {"variance"},
+            BOTH,
+            "no slope",
+            "backward",
+            "the ReLU's slope is missing",
             """
-def variance(blocks, scale):
-    return (1 + scale) ** blocks
+def backward(g, x, weight, a):
+    at_weight, at_a = {{at_weight_code}}, {{at_a_code}}
+    x = torch.ones_like(x)
+    return {{at_x_code}}, at_weight, at_a
 """,
         ),
         (
-            "does not compound, and the lesson's answer",
-            {"variance", "scale_for"},
+            BOTH,
+            "the weight not transposed",
+            "backward",
+            "the weight is transposed",
             """
-def variance(blocks, scale):
-    return 1 + blocks * scale**2
-
-
-def scale_for(blocks, factor):
-    return (2 ** (1 / blocks) - 1) ** 0.5
+def backward(g, x, weight, a):
+    at_weight, at_a = {{at_weight_code}}, {{at_a_code}}
+    weight = weight.T
+    return {{at_x_code}}, at_weight, at_a
 """,
         ),
         (
-            "root missing",
-            {"scale_for"},
+            BOTH,
+            "x instead of its ReLU",
+            "backward",
+            "relu(x), not x",
             """
-def scale_for(blocks, factor):
-    return factor ** (1 / blocks) - 1
+def backward(g, x, weight, a):
+    at_x, at_a, at_weight = {{at_x_code}}, {{at_a_code}}, {{at_weight_code}}
+    return at_x, at_weight / (torch.relu(x).T @ g) * (x.T @ g), at_a
 """,
         ),
         (
-            "compounds in spite of the norm",
-            {"with_norm"},
+            BOTH,
+            "a mean for a",
+            "backward",
+            "add up over all",
             """
-def with_norm(blocks, scale):
-    return (1 + scale**2) ** blocks
+def backward(g, x, weight, a):
+    return {{at_x_code}}, {{at_weight_code}}, {{at_a_code}} / x.numel()
+""",
+        ),
+        (
+            BOTH,
+            "autograd",
+            "backward",
+            "backward stopped with RuntimeError",
+            """
+def backward(g, x, weight, a):
+    parts = x.clone().requires_grad_(), weight.clone().requires_grad_(), torch.tensor(a, requires_grad=True)
+    block(*parts).backward(g)
+    return [part.grad for part in parts]
+""",
+        ),
+        (
+            BOTH,
+            "no root of the share",
+            "choose",
+            "each block leaves the root",
+            """
+def choose(blocks, share):
+    root = share
+    return {{choose_code}}
+""",
+        ),
+        (
+            BOTH,
+            "one root too few",
+            "choose",
+            "not one less",
+            """
+def choose(blocks, share):
+    root = share ** (1 / (blocks - 1))
+    return {{choose_code}}
+""",
+        ),
+        (
+            BOTH,
+            "the cosine",
+            "measured",
+            "the share is its square",
+            """
+def measured(x, weights, a):
+    stream = x
+    for weight in weights:
+        stream = block(stream, weight, a)
+    cosine = torch.cosine_similarity(stream.flatten(), x.flatten(), dim=0)
+    return stream.pow(2).mean() / x.pow(2).mean(), cosine
+""",
+        ),
+        (
+            BOTH,
+            "lengths",
+            "measured",
+            "you compare lengths",
+            """
+def measured(x, weights, a):
+    stream = x
+    for weight in weights:
+        stream = block(stream, weight, a)
+    cosine = torch.cosine_similarity(stream.flatten(), x.flatten(), dim=0)
+    return stream.norm() / x.norm(), cosine**2
+""",
+        ),
+        (
+            BOTH,
+            "always the first x",
+            "measured",
+            "not x again",
+            """
+def measured(x, weights, a):
+    for weight in weights:
+        stream = block(x, weight, a)
+    cosine = torch.cosine_similarity(stream.flatten(), x.flatten(), dim=0)
+    return stream.pow(2).mean() / x.pow(2).mean(), cosine**2
 """,
         ),
     ],
     "A5": [
         (
-            "nothing changed",
-            {"survive", "train", "test"},
+            BOTH,
+            "no letter of the list",
+            "plan",
+            "is not on this year's list",
             """
-def recipe():
-    return {}
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"claim": "Z"}
+""",
+            ("repeat", "seeds", "rule", "words"),
+        ),
+        (
+            BOTH,
+            "an own claim without its sentence",
+            "plan",
+            "write your own claim",
+            """
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"claim": "own"}
 """,
         ),
         (
-            "a skip alone",
-            {"survive", "train", "test"},
+            BOTH,
+            "a rule in three words",
+            "plan",
+            "at least eight words",
             """
-def recipe():
-    return {"skip": True}
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"refuted_if": "error above 5"}
 """,
         ),
         (
-            "a branch too large",
-            {"survive", "train", "test"},
+            BOTH,
+            "a rule without a number",
+            "plan",
+            "names no number",
             """
-def recipe():
-    return {"skip": True, "branch_scale": 0.5}
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"refuted_if": "it is refuted if the two networks clearly differ in most seeds"}
 """,
         ),
         (
-            "over the budget",
-            {"survive", "train", "test", "another"},
+            BOTH,
+            "a prediction in words",
+            "plan",
+            "must be a dict with a number",
             """
-def recipe():
-    return {"skip": True, "branch_scale": 0.07, "epochs": 40}
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"prediction": "it will grow"}
 """,
         ),
         (
-            "less deep",
-            {"survive", "train", "test", "another"},
+            BOTH,
+            "a prediction of something else",
+            "plan",
+            "predict what run returns",
             """
-def recipe():
-    return {"depth": 10}
+old_plan = plan
+
+
+def plan():
+    return old_plan() | {"prediction": {"error": 5.0}}
 """,
         ),
         (
-            "no dict",
-            {"survive", "train", "test", "another"},
+            BOTH,
+            "a run without its seed",
+            "seeds",
+            "does run use its seed",
             """
-def recipe():
-    return "skip"
+old_run = run
+
+
+def run(seed):
+    return old_run(1)
 """,
         ),
         (
-            "a name that build does not know",
-            {"survive", "train", "test"},
+            BOTH,
+            "a seed for the weights, and global random numbers",
+            "repeat",
+            "gave two different numbers",
             """
-def recipe():
-    return {"skip": True, "activation": "swish"}
+old_run = run
+
+
+def run(seed):
+    return {name: value + 0.01 * torch.rand(1).item() for name, value in old_run(seed).items()}
 """,
         ),
         (
-            "one epoch",
-            {"train", "test"},
+            BOTH,
+            "a list instead of a dict",
+            "repeat",
+            "run must return a dict",
             """
-def recipe():
-    return {"skip": True, "branch_scale": 199**-0.5, "epochs": 1}
+old_run = run
+
+
+def run(seed):
+    return list(old_run(seed).values())
+""",
+            ("plan", "seeds"),
+        ),
+        (
+            BOTH,
+            "NaN",
+            "repeat",
+            "return the error of guessing",
+            """
+old_run = run
+
+
+def run(seed):
+    return dict.fromkeys(old_run(seed), float("nan"))
+""",
+            ("seeds",),
+        ),
+        (
+            BOTH,
+            "a tensor for each layer",
+            "repeat",
+            "at most 12 numbers",
+            """
+old_run = run
+
+
+def run(seed):
+    return old_run(seed) | {f"layer {k}": seed / (k + 1) for k in range(20)}
+""",
+            ("plan",),
+        ),
+        (
+            BOTH,
+            "a rule that always refutes",
+            "rule",
+            "no test",
+            """
+def refuted(results):
+    return True
 """,
         ),
         (
-            "a learning rate too small",
-            {"train", "test"},
+            BOTH,
+            "a rule that gives a number",
+            "rule",
+            "must return True or False",
             """
-def recipe():
-    return {"skip": True, "branch_scale": 199**-0.5, "lr": 0.001}
+old_refuted = refuted
+
+
+def refuted(results):
+    return float(old_refuted(results))
 """,
         ),
         (
-            "twice the same means",
-            {"another"},
+            BOTH,
+            "the cases the wrong way round",
+            "rule",
+            "the case that refutes first",
             """
-def another():
-    return {"skip": True, "branch_scale": 1 / 199}
+old_imagine = imagine
+
+
+def imagine():
+    return old_imagine()[::-1]
 """,
         ),
         (
-            "twice the same means, and a norm that does nothing more",
-            {"another"},
+            BOTH,
+            "imagined results with other names",
+            "rule",
+            "the names of a measured one",
             """
-def another():
-    return {"skip": True, "branch_scale": 199**-0.5, "norm": "layer"}
+def imagine():
+    return [{"error": 1.0}] * 3, [{"error": 9.0}] * 3
 """,
         ),
         (
-            "a second one that fails",
-            {"another"},
+            BOTH,
+            "two seeds",
+            "rule",
+            "at least three seeds",
             """
-def another():
-    return {"activation": "tanh"}
+results = results[:2]
+""",
+        ),
+        (
+            BOTH,
+            "a long report",
+            "words",
+            "60 to 200 are allowed",
+            """
+old_report = report
+
+
+def report():
+    return old_report() + " and so on" * 60
+""",
+        ),
+        (
+            BOTH,
+            "a report of one line",
+            "words",
+            "60 to 200 are allowed",
+            """
+def report():
+    return "The claim is refuted: 3, 4 and 5."
+""",
+        ),
+        (
+            BOTH,
+            "a report without numbers",
+            "words",
+            "fewer than three numbers",
+            """
+def report():
+    return "The network became larger and larger. " * 15
 """,
         ),
     ],
 }
 
-# Of an assignment: what is unusual, and the code.
+# Of an assignment: for which seed, what is unusual, and the code.
 RIGHT = {
     "A1": [
         (
-            "norms and a comprehension",
+            BOTH,
+            "NumPy",
+            """
+def size(z):
+    return float(np.{{kind}}(np.abs(np.asarray(z))))
+
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        z = np.asarray(x) @ np.asarray(weight)
+        found.append(size(z))
+        x = activate(torch.as_tensor(z))
+    return found
+""",
+        ),
+        (
+            BOTH,
+            "recursion",
             """
 def sizes(x, weights):
-    from itertools import accumulate
-    layers = list(accumulate([x, *weights], lambda a, weight: (a @ weight).clamp_min(0)))[1:]
-    return tuple((a.norm() / a.numel() ** 0.5).item() for a in layers)
+    if not weights:
+        return []
+    z = x @ weights[0]
+    return [size(z)] + sizes(activate(z), weights[1:])
 """,
         ),
         (
-            "uniform numbers",
+            BOTH,
+            "double precision, einsum, a tensor as the result",
             """
-def draw(fan_in, fan_out, gain, generator):
-    a = gain * (3 / fan_in) ** 0.5
-    return torch.empty(fan_in, fan_out).uniform_(-a, a, generator=generator)
+def sizes(x, weights):
+    found = []
+    for weight in weights:
+        z = torch.einsum("ni,io->no", x.double(), weight.double())
+        found.append(size(z))
+        x = activate(z)
+    return torch.stack(found)
 """,
         ),
         (
-            "torch.nn.init, row by row",
+            1,
+            "by logarithms",
             """
-def draw(fan_in, fan_out, gain, generator):
-    rows = [torch.nn.init.normal_(torch.empty(fan_out), 0.0, gain / fan_in**0.5, generator=generator) for _ in range(fan_in)]
-    return torch.stack(rows)
+def critical_gain(slope, share):
+    return math.exp(0.5 * (math.log(2) - math.log1p(slope**2) - math.log1p(-share)))
 """,
         ),
         (
-            "numpy, logarithms, and a chatty function",
+            2,
+            "two means in a loop",
             """
-import math
-import sys
-
-import numpy as np
-
-
-def critical_gain(positive, negative):
-    print("calculating", file=sys.stderr)
-    return np.sqrt(2 / np.sum(np.square([positive, negative])))
-
-
-def gain_for(depth, factor):
-    return torch.tensor(factor, dtype=torch.double).log().div(depth).exp() * math.sqrt(2)
-
-
-def overflow(gain, largest):
-    growth = math.log2(gain) - 0.5
-    return 0 if growth <= 0 else math.floor(math.log2(largest) / growth) + 1
+def critical_gain(slope, share):
+    left = 0.0
+    for part, square in ((share, slope * slope / 2), (1 - share, 1.0)):
+        left += part * square
+    return 1 / math.sqrt(left)
+""",
+        ),
+        (
+            BOTH,
+            "weights scaled first, and the list filled before",
+            """
+def gains(x, weights):
+    found = [0.0] * len(weights)
+    for k in range(len(weights)):
+        scaled = weights[k] / np.sqrt(weights[k].shape[0])
+        found[k] = float(1 / size(x @ scaled))
+        x = activate(x @ (found[k] * scaled))
+    return np.array(found)
+""",
+        ),
+        (
+            BOTH,
+            "a difference of natural logarithms",
+            """
+def log_sizes(x, depth, width, seeds):
+    def log(seed):
+        layers = activations(build(depth=depth, width=width, seed=seed), x)
+        return np.log(float(size(layers[-1][0]))) / np.log(10)
+    return list(map(log, seeds))
 """,
         ),
     ],
     "A2": [
         (
-            "another library call",
+            BOTH,
+            "NumPy",
             """
-def forward(x, gamma, beta, eps):
-    return torch.nn.functional.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
+import numpy as np
 
 
-def evaluate(x, gamma, beta, running_mean, running_var, eps):
-    return torch.nn.functional.batch_norm(x, running_mean, running_var, gamma, beta, training=False, eps=eps)
+def normalize(z, eps):
+    distance = z.numpy() - z.numpy().mean(axis=0, keepdims=True)
+    power = {"deviation": 1, "fourth": 4}["{{kind}}"]
+    return distance / ((np.abs(distance) ** power).mean(axis=0) ** (1 / power) + eps)
 """,
         ),
         (
-            "loops over the units",
+            BOTH,
+            "one unit after the other",
             """
-def forward(x, gamma, beta, eps):
+def normalize(z, eps):
     columns = []
-    for k in range(x.shape[1]):
-        column = x[:, k]
-        column = column - column.sum() / len(column)
-        var = (column @ column) / len(column)
-        columns.append(column / torch.sqrt(var + eps) * gamma[k] + beta[k])
-    return torch.stack(columns, 1)
+    for column in z.T:
+        distance = column - sum(column) / len(column)
+        columns.append(distance / ({{spread_code}} + eps))
+    return torch.stack(columns, dim=1)
 """,
         ),
         (
-            "in place",
+            BOTH,
+            "integrals by computer",
             """
-def averages(x, running_mean, running_var, momentum):
-    with torch.no_grad():
-        running_mean.lerp_(x.mean(0), momentum)
-        running_var.lerp_(torch.var(x, 0), momentum)
-    return [running_mean, running_var]
+def moments(slope):
+    t = torch.linspace(-12, 12, 200_001, dtype=torch.double)
+    share = torch.exp(-(t**2) / 2)
+    share = share / share.sum()
+    power = {"deviation": 1, "fourth": 4}["{{kind}}"]
+    z_hat = t / (share * t.abs() ** power).sum() ** (1 / power)
+    out = torch.where(z_hat > 0, z_hat, slope * z_hat)
+    return [(share * out).sum(), (share * out**2).sum()]
 """,
         ),
         (
-            "autograd",
+            BOTH,
+            "the whole Jacobian",
             """
-def backward(g, x, gamma, eps):
-    x, gamma = x.detach().requires_grad_(), gamma.detach().requires_grad_()
-    beta = torch.zeros_like(gamma, requires_grad=True)
-    return torch.autograd.grad(forward(x, gamma, beta, eps), (x, gamma, beta), g)
+def backward(g, z, eps):
+    n, found = len(z), torch.zeros_like(z)
+    centre = torch.eye(n) - 1 / n
+    for unit in range(z.shape[1]):
+        distance = centre @ z[:, unit]
+        size = spread(z[:, [unit]])
+        power = {"deviation": 1, "fourth": 4}["{{kind}}"]
+        of_size = distance.sign() * (distance.abs() / size) ** (power - 1) / n
+        jacobian = torch.eye(n) / (size + eps) - torch.outer(distance, of_size) / (size + eps) ** 2
+        found[:, unit] = centre @ jacobian.T @ g[:, unit]
+    return found
 """,
         ),
         (
-            "einsum and a projection",
+            BOTH,
+            "lerp, in place on copies",
             """
-def backward(g, x, gamma, eps):
-    n = len(x)
-    std = torch.sqrt(x.var(0, correction=0) + eps)
-    unit = (x - x.mean(0)) / std
-    grad_gamma = torch.einsum("nd,nd->d", g, unit)
-    centred = g - torch.full((n, n), 1 / n) @ g
-    return torch.einsum("d,nd->nd", gamma / std, centred - unit * grad_gamma / n), grad_gamma, torch.einsum("nd->d", g)
+def step(z, running_mean, running_spread, training):
+    mean, size = running_mean, running_spread
+    if training:
+        mean, size = z.mean(0), spread(z)
+        running_mean = running_mean.clone().lerp_(mean, {{weight}})
+        running_spread = running_spread.clone().lerp_(size, {{weight}})
+    return torch.div(z - mean, size + 1e-5), running_mean, running_spread
+""",
+        ),
+        (
+            BOTH,
+            "reshape instead of a loop",
+            """
+def shrink(z, batch):
+    distance = z.reshape(-1, batch, z.shape[1]).transpose(0, 1)
+    distance = distance - distance.mean(dim=0)
+    return torch.mean(({{spread_code}}).mean(dim=0) / spread(z)).item()
 """,
         ),
     ],
     "A3": [
         (
-            "a cumulative product",
+            BOTH,
+            "NumPy",
             """
-def chain(slopes):
-    return [*torch.tensor(slopes).flip(0).cumprod(0).flip(0), 1]
+import numpy as np
 
 
-def layer_factor(gain, slopes):
-    return float(gain * slopes.norm() / slopes.numel() ** 0.5)
-
-
-def growth(gradient):
-    logs = torch.tensor(gradient, dtype=torch.double).log()
-    return torch.exp(-logs.diff().mean())
+def back(g, z, weight):
+    slope = np.where(z.numpy() > 0, 1, {"lean": 0.3, "fold": -0.3}["{{kind}}"])
+    return np.einsum("nj,ij->ni", g.numpy(), weight.numpy()) * slope
 """,
         ),
         (
+            BOTH,
+            "one example after the other",
+            """
+def back(g, z, weight):
+    rows = []
+    for gradient, row in zip(g, z):
+        at_a = weight @ gradient
+        rows.append(torch.stack([at_a[k] if row[k] > 0 else at_a[k] * (activate(torch.tensor(-1.0)) / -1) for k in range(len(row))]))
+    return torch.stack(rows)
+""",
+        ),
+        (
+            BOTH,
+            "integrals by computer",
+            """
+def growth(slope):
+    t = torch.linspace(-12, 12, 400_001, dtype=torch.double)
+    share = torch.exp(-(t**2) / 2) / torch.exp(-(t**2) / 2).sum()
+    below = {"lean": slope, "fold": -slope}["{{kind}}"]
+    a = torch.where(t > 0, t, below * t)
+    slopes = torch.where(t > 0, 1.0, below).double()
+    return math.sqrt((share * slopes**2).sum() / ((share * a**2).sum() - (share * a).sum() ** 2))
+""",
+        ),
+        (
+            BOTH,
+            "one fraction",
+            """
+def growth(slope):
+    s = {"lean": slope, "fold": -slope}["{{kind}}"]
+    return torch.rsqrt(torch.tensor(1 - (1 - s) ** 2 / (math.pi * (1 + s * s)), dtype=torch.double))
+""",
+        ),
+        (
+            BOTH,
             "recursion",
+            '''
+def weight_gradients(x, weights, g):
+    def further(a, rest):
+        """The gradients at the rest of the weights, and that at a."""
+        z = a @ rest[0]
+        if len(rest) == 1:
+            at_z, later = g, []
+        else:
+            later, at_a = further(activate(z), rest[1:])
+            at_z = at_a * {{slope_code}}
+        return [torch.einsum("ni,no->io", a, at_z), *later], at_z @ rest[0].T
+
+    return further(x, list(weights))[0]
+''',
+        ),
+        (
+            BOTH,
+            "by small changes, in double precision",
             """
-def backward(g, z, weights):
-    if not weights:
-        return [g]
-    rest = backward(g, z[1:], weights[1:])
-    return [rest[0] @ weights[0].T / torch.cosh(z[0]) ** 2, *rest]
+def weight_gradients(x, weights, g):
+    x, g, weights = x.double(), g.double(), [weight.double() for weight in weights]
+
+    def loss(changed):
+        a = x
+        for weight in changed:
+            z = a @ weight
+            a = activate(z)
+        return (z * g).sum()
+
+    found = []
+    for k, weight in enumerate(weights):
+        gradient = torch.zeros_like(weight)
+        for i in range(weight.shape[0]):
+            for j in range(weight.shape[1]):
+                ends = []
+                for move in (1e-7, -1e-7):
+                    changed = [one.clone() for one in weights]
+                    changed[k][i, j] += move
+                    ends.append(loss(changed))
+                gradient[i, j] = (ends[0] - ends[1]) / 2e-7
+        found.append(gradient)
+    return tuple(found)
 """,
         ),
         (
-            "autograd",
+            BOTH,
+            "a mean of logarithms, and modules()",
             """
-def backward(g, z, weights):
-    first = z[0].clone().requires_grad_()
-    chain = [first]
-    for weight in weights:
-        chain.append(torch.tanh(chain[-1]) @ weight)
-    return torch.autograd.grad(chain[-1], chain, g)
-""",
-        ),
-        (
-            "einsum",
-            """
-def weight_gradients(gradients, z):
-    return tuple(torch.einsum("ni,nj->ij", a.tanh(), b) for a, b in zip(z[:-1], gradients[1:]))
+def measured(x, y, depth, width, value, seed):
+    net = {{build_code}}
+    for module in net.modules():
+        if type(module).__name__ == "BatchNorm":
+            module.{{part}} = torch.nn.Parameter(torch.full((width,), float(value)))
+    logs = torch.as_tensor(profile(net, x, y).gradient).log()
+    return (logs[:-1] - logs[1:]).mean().exp()
 """,
         ),
     ],
     "A4": [
         (
-            "einsum and clamp",
+            BOTH,
+            "NumPy",
             """
-def block(x, first, second, scale):
-    hidden = torch.einsum("ni,ih->nh", x.clamp(min=0), first).clamp(min=0)
-    return torch.add(x, torch.einsum("nh,ho->no", hidden, second), alpha=scale)
+def block(x, weight, a):
+    x, weight = x.double().numpy(), weight.double().numpy()
+    branch = x.clip(0) @ weight
+    return {"keep": a * x + branch, "gate": x + a * (branch - x)}["{{kind}}"]
 """,
         ),
         (
-            "autograd",
+            BOTH,
+            "einsum and where",
             """
-def block_backward(g, x, first, second, scale):
-    x = x.detach().requires_grad_()
-    return torch.autograd.grad(block(x, first, second, scale), x, g)[0]
+def block(x, weight, a):
+    branch = torch.einsum("ni,io->no", torch.where(x > 0, x, 0.0), weight)
+    return {"keep": torch.add(branch, x, alpha=a), "gate": torch.lerp(x, branch, a)}["{{kind}}"]
 """,
         ),
         (
-            "example by example",
+            BOTH,
+            "block by block",
             """
-def block_backward(g, x, first, second, scale):
-    rows = []
-    for one, back in zip(x, g):
-        inner = torch.diag((one.relu() @ first > 0).float())
-        jacobian = second.T @ inner @ first.T @ torch.diag((one > 0).float())
-        rows.append(back @ (torch.eye(len(one)) + scale * jacobian))
-    return torch.stack(rows)
-""",
-        ),
-        (
-            "loops and logarithms",
-            """
-import math
-
-
-def variance(blocks, scale):
-    v = 1.0
+def law(blocks, a):
+    image, branches = 1.0, 0.0
+    skip, branch = {"keep": (a, 1), "gate": (1 - a, a)}["{{kind}}"]
     for _ in range(blocks):
-        v += scale**2 * v
-    return v
+        total = image + branches
+        image, branches = image * skip**2, branches * skip**2 + total * branch**2
+    return image + branches, image / (image + branches)
+""",
+        ),
+        (
+            BOTH,
+            "recursion",
+            """
+def law(blocks, a):
+    if blocks == 0:
+        return torch.ones(2)
+    one = {"keep": (a * a + 1, 1 / (1 + 1 / a**2)), "gate": (1 - 2 * a * (1 - a), 1 / (1 + (a / (1 - a)) ** 2))}["{{kind}}"]
+    return law(blocks - 1, a) * torch.tensor(one)
+""",
+        ),
+        (
+            BOTH,
+            "one example after the other",
+            """
+def backward(g, x, weight, a):
+    skip, branch = {"keep": (a, 1.0), "gate": (1 - a, a)}["{{kind}}"]
+    at_x, at_weight, at_a = [], torch.zeros_like(weight), 0.0
+    for row, error in zip(x, g):
+        active = row.clamp(min=0)
+        at_x.append(skip * error + branch * (weight @ error) * (row > 0).float())
+        at_weight += branch * torch.outer(active, error)
+        difference = {"keep": row, "gate": active @ weight - row}["{{kind}}"]
+        at_a += error.dot(difference).item()
+    return torch.stack(at_x), at_weight, at_a
+""",
+        ),
+        (
+            BOTH,
+            "bisection on the law",
+            """
+def choose(blocks, share):
+    low, high = {"keep": (0.0, 1e3), "gate": (1.0 - 1e-9, 1e-9)}["{{kind}}"]
+    for _ in range(200):
+        middle = (low + high) / 2
+        if law(blocks, middle)[1] < share:
+            low = middle
+        else:
+            high = middle
+    return middle
+""",
+        ),
+        (
+            BOTH,
+            "reduce, in double precision",
+            """
+from functools import reduce
 
 
-def scale_for(blocks, factor):
-    return math.sqrt(math.expm1(math.log(factor) / blocks))
-
-
-def with_norm(blocks, scale):
-    return torch.cat([torch.ones(1), torch.full((blocks,), scale).square()]).sum()
+def measured(x, weights, a):
+    x = x.double()
+    stream = reduce(lambda stream, weight: block(stream, weight.double(), a), weights, x)
+    inner = torch.einsum("ni,ni->", stream, x)
+    return torch.tensor([stream.norm() ** 2 / x.norm() ** 2, inner**2 / stream.norm() ** 2 / x.norm() ** 2])
 """,
         ),
     ],
     "A5": [
         (
-            "one over the blocks",
+            BOTH,
+            "a claim of one's own",
             """
-def recipe():
-    return {"skip": True, "branch_scale": 1 / 199, "epochs": 4, "order": "pre"}
+def plan():
+    return {
+        "claim": "own",
+        "own": "Four layers read new digits better than three",
+        "refuted_if": "not better in at least 2 of 3 seeds",
+        "prediction": {"three": 6, "four": 5},
+    }
+
+
+def run(seed):
+    nets = {"three": build(3, 16, seed=seed), "four": build(4, 16, seed=seed)}
+    runs = {name: fit(net, data, lr=0.01, epochs=1, batch=64, seed=seed) for name, net in nets.items()}
+    return {name: history.test_error[-1] for name, history in runs.items()}
+
+
+def refuted(results):
+    worse = np.array([result["four"] >= result["three"] for result in results])
+    return bool(worse.mean() > 0.5)
+
+
+def imagine():
+    worse, better = {"three": 5, "four": 6}, {"three": 6, "four": 5}
+    return [worse] * 3, [better] * 3
+
+
+results = [run(seed) for seed in range(3)]
 """,
         ),
         (
-            "tanh, and numbers of torch's and NumPy's",
+            BOTH,
+            "tensors and NumPy's numbers",
             """
-import numpy as np
+old_run = run
 
 
-def recipe():
-    return {"skip": True, "branch_scale": torch.tensor(0.07), "activation": "tanh", "gain": np.float64(1.0)}
+def run(seed):
+    kinds = torch.tensor, np.float32
+    return {name: kinds[k % 2](value) for k, (name, value) in enumerate(old_run(seed).items())}
 """,
         ),
         (
-            "learned from 0 first, then a number",
+            BOTH,
+            "global random state, seeded",
             """
-def recipe():
-    return dict(skip=True, branch_scale=0, lr=0.01)
+old_run = run
 
 
-def another():
-    return {"skip": True, "branch_scale": 199**-0.5, "lr": START["lr"]}
+def run(seed):
+    torch.manual_seed(seed)
+    return {name: value + 0.001 * torch.rand(1).item() for name, value in old_run(seed).items()}
+""",
+        ),
+        (
+            BOTH,
+            "a verdict of NumPy, and tuples of cases",
+            """
+old_refuted, old_imagine = refuted, imagine
+
+
+def refuted(results):
+    return np.bool_(old_refuted(results))
+
+
+def imagine():
+    return tuple(tuple(case) for case in old_imagine())
+""",
+        ),
+        (
+            BOTH,
+            "a report in pieces, with a longer list of seeds",
+            """
+old_report = report
+
+
+def report():
+    words = old_report().split()
+    return "\\n".join(" ".join(words[k : k + 7]) for k in range(0, len(words), 7))
+
+
+results = results + [run(9)]
+""",
+        ),
+        (
+            BOTH,
+            "a random number generator of one's own",
+            """
+old_run = run
+
+
+def run(seed):
+    shift = np.random.default_rng(seed).random() / 1000
+    return {name: float(value) + shift for name, value in sorted(old_run(seed).items())}
 """,
         ),
     ],
