@@ -103,8 +103,11 @@ def soak(minutes, seed, patient):
             pause(page, explorer)
             threads, last = count(page)
             until = time.monotonic() + LONGEST_STEP
-            while threads and time.monotonic() < until:  # a pause ends the step that is under way
+            while threads and time.monotonic() < until:
+                # A pause ends the step that is under way. And the last move may have been a start
+                # that the kernel had not heard of yet: then there was nothing to pause.
                 page.wait_for_timeout(500)
+                pause(page, explorer)
                 threads, last = count(page)
             memory.append(last)
             kinds = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"

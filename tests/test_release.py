@@ -164,7 +164,7 @@ def test_no_global_setting_changes_a_check(released, capsys, hostile_settings):
     "value",
     [
         1, 0.1, True, None, "relu", (), [1, (2.0, [False])], {"lr": 0.1, "skip": (True,)}, torch.tensor(1 / 3), torch.ones(2, 0, 3).double(),
-        torch.randn(3, 4), torch.rand(5).double(), torch.tensor([2**62, 1]), torch.tensor([[True, False]]), torch.rand(3).half(),
+        torch.linspace(-1, 1, 12).view(3, 4) / 3, torch.linspace(0, 1, 5).double() / 7, torch.tensor([2**62, 1]), torch.tensor([[True, False]]), torch.linspace(0, 1, 3).half(),
     ],
     ids=lambda value: str(value)[:25],
 )  # fmt: skip
