@@ -234,7 +234,7 @@ const live = (() => {
       stroke(context, left, y.at(value), right, y.at(value))
       context.setLineDash([])
       context.textAlign = side
-      context.fillText(name, side === 'left' ? left + 6 : right - 6, y.at(value) + 9)
+      context.fillText(name, side === 'left' ? left + 6 : right - 6, y.at(value) + (y.at(value) > top + 16 ? -8 : 9))  // above, if there is room
     }
     context.restore()
 

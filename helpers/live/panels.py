@@ -254,7 +254,9 @@ def draw_panel(ax, panel):
         name, value, side = panel.limit
         ax.axhline(value, color=LIMIT, lw=1, ls=":")
         place = {"x": {"left": 0.02, "right": 0.98}[side], "transform": ax.get_yaxis_transform()}
-        ax.text(y=value, s=name, color=LIMIT, fontsize=8, va="top", ha=side, **place)
+        height = ax.transAxes.inverted().transform(ax.transData.transform((1, value)))[1]
+        place["va"] = "bottom" if height < 0.92 else "top"  # above the line, if there is room
+        ax.text(y=value, s=name, color=LIMIT, fontsize=8, ha=side, **place)
     if named := [line for line in ax.lines if line.get_label()[0] != "_" and len(line.get_xdata())]:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.99), "borderaxespad": 0.2}
         ax.legend(handles=named, ncols=4, columnspacing=1, **place).set_in_layout(False)

@@ -197,7 +197,8 @@ def label(name, runs):
 
 def steps(runs):
     """The Axis of steps."""
-    return Axis("step", 0, next(end for end in ENDS if end >= max(r.step for r in runs.values())))
+    end = next(end for end in ENDS if end >= max(run.step for run in runs.values()))
+    return Axis("step", 0, 1.03 * end)  # room for a point at the end
 
 
 def losses(runs):
