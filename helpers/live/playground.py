@@ -261,6 +261,8 @@ def layers(runs):
     ]
     for panel in panels:  # no layer that no run has
         panel.x = Axis("layer", 0.5, max(len(r.size) for r in runs.values()) + 0.5, whole=True)
+    if panels[-1].limit:  # named on the right: the updates of the first layers come near it
+        panels[-1].limit = (*panels[-1].limit[:2], "right")
     return panels
 
 
