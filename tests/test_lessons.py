@@ -1573,7 +1573,7 @@ def test_08_the_article_claim_by_claim():
     [further] = numbers(stored("02_signal_drift", "drift-37"), "measured")
     assert f"layer 10 {further:.0f} times as far as layer 1" in text[3]
     [size] = numbers(stored("02_signal_drift", "drift-20"), "by the same growth")
-    assert text[4].startswith(f"{size:.0f} in layer 20")
+    assert f"the same growth {size:.0f} in layer 20" in text[4]
     undone = stored("03_batch_norm", "norm-13")
     assert "[3.0, 9.0, 11.0, 17.0]" in undone and "without eps: [nan" in undone
     halves = stored("03_batch_norm", "norm-halves")
@@ -1600,10 +1600,12 @@ def test_08_the_article_claim_by_claim():
     assert round(1.1**50) == 117 and "117" in text[13]
     assert "0.85" in stored("05_vanishing_gradients", "back-08") and "0.85 a layer" in text[14]
     assert round(1.85**30 / 1e8) == 1 and "100,000,000" in text[14]
-    assert recorded("thousand")[0]["train_error"][..., -1].max() < 0.01
     arrays, about = recorded("recipes")
     alone = arrays["train_error"][about["axes"]["recipe"].index("skips alone"), 0, -1].mean(-1)
-    assert alone.min() > 0.3 and "below 1 %" in text[15] and "30 %" in text[15]
+    assert alone.min() > 0.3 and "30 %" in text[15]
+    deepest = 1 - arrays["train_error"][-3:, -1, -1].mean(-1).min(-1)  # small branches, 1000 layers
+    assert "96 to 99 % right" in text[15]
+    assert [round(100 * share) for share in sorted(deepest)] == [96, 99, 99]
     assert "2 of 7" in text[16] and numbers(stored(FITS, "fits-08"), "measured") == [2]
     left = re.findall(r": (\S+) is left", stored(FITS, "fits-33"))
     assert text[17].endswith(f"the same matrix of gain 0.7 makes {left[1]}")
