@@ -1608,7 +1608,7 @@ def test_08_the_article_claim_by_claim():
     assert [round(100 * share) for share in sorted(deepest)] == [96, 99, 99]
     assert "2 of 7" in text[16] and numbers(stored(FITS, "fits-08"), "measured") == [2]
     left = re.findall(r": (\S+) is left", stored(FITS, "fits-33"))
-    assert text[17].endswith(f"the same matrix of gain 0.7 makes {left[1]}")
+    assert text[17].endswith(f"one mirrored matrix of gain 0.7 makes {left[1]}")
 
 
 def test_08_each_word_of_the_glossary_stands_in_the_lesson_that_brings_it():
