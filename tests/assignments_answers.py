@@ -654,10 +654,11 @@ def weight_gradients(x, weights, g):
         ),
         (
             BOTH,
-            "autograd",
+            "autograd, switched on again",
             "weight_gradients",
             "weight_gradients stopped with RuntimeError",
             """
+@torch.enable_grad()
 def weight_gradients(x, weights, g):
     weights = [weight.clone().requires_grad_() for weight in weights]
     for k, weight in enumerate(weights):

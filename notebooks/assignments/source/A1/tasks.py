@@ -216,6 +216,8 @@ def exercises(variant):
                     a = {scaled} → a = gain * {activation}
                 the activation is missing: the next layer gets {variant["activation"]} of z, once the gain is set
                     a = {scaled} → a = gain * z
+                that is the ReLU: here the activation is {variant["activation"]}
+                    a = {scaled} → a = torch.relu(gain * z)
                 that is the factor of the raw weights: a gain is divided by √fan_in before it multiplies them
                     / weight.shape[0] ** 0.5 → / 1
                 divide the raw weights by the root of fan_in, not by fan_in

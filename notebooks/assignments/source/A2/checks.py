@@ -12,7 +12,7 @@ def look_at_moments(function, slope):
 
 def look_without_autograd(function, *instance):
     """What a function returns where no gradient is recorded."""
-    with torch.no_grad():
+    with torch.inference_mode():
         return {"": function(*instance)}
 
 

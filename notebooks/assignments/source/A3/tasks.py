@@ -270,6 +270,12 @@ def exercises(variant):
                     inputs[k].T @ g → g.T @ inputs[k]
                 the list begins with layer 1: you begin with the last
                     found.insert(0, inputs[k].T @ g) → found.append(inputs[k].T @ g)
+                the slope belongs to the layer below, whose output this weight multiplies: ask its z, pre[k - 1]
+                    (pre[k - 1] > 0 → (pre[k] > 0
+                the gradient goes back through the weight of its own layer, weights[k]
+                    weights[k].T → weights[k - 1].T
+                g is the gradient at the last z already: no slope before the first step back
+                    found = [] → found, g = [], g * torch.where(z > 0, 1.0, {below})
                 g is the gradient of a sum over the examples: take no mean
                     inputs[k].T @ g → inputs[k].T @ g / len(x)
                 """,
@@ -288,6 +294,8 @@ def exercises(variant):
                     (1 / (depth - 1)) → (1 / depth)
                 that is the ratio over all layers: take the root for one layer
                     ** (1 / (depth - 1)) → ** 1
+                the factors of the layers multiply: take the root of their product, not their mean
+                    (sizes[0] / sizes[-1]) ** (1 / (depth - 1)) → (sizes[:-1] / sizes[1:]).mean()
                 upside down: layer 1 over the last layer
                     (sizes[0] / sizes[-1]) → (sizes[-1] / sizes[0])
                 that sets {other_part}: here it is {part}

@@ -12,7 +12,7 @@ def look_at_law(function, *instance):
 
 def look_at_gradients(function, *instance):
     """The three gradients, where autograd records nothing."""
-    with torch.no_grad():
+    with torch.inference_mode():
         returned = function(*instance)
     return named(returned, "the gradient at x", "the gradient at weight", "the gradient at a")
 
