@@ -1602,7 +1602,7 @@ def test_08_the_article_claim_by_claim():
     assert round(1.85**30 / 1e8) == 1 and "100,000,000" in text[14]
     arrays, about = recorded("recipes")
     alone = arrays["train_error"][about["axes"]["recipe"].index("skips alone"), 0, -1].mean(-1)
-    assert alone.min() > 0.3 and "30 %" in text[15]
+    assert alone.min() > 0.3 and "70 %" in text[15]
     deepest = 1 - arrays["train_error"][-3:, -1, -1].mean(-1).min(-1)  # small branches, 1000 layers
     assert "96 to 99 % right" in text[15]
     assert [round(100 * share) for share in sorted(deepest)] == [96, 99, 99]
@@ -1737,12 +1737,16 @@ def test_09_the_other_four_show_their_fault_at_step_0(seed):
 def test_09_56_plain_freezes_its_first_layer_behind_a_quiet_gradient(seed):
     run = Run(**PRESETS["56 plain"], seed=seed)
     before, length = run.look(), run.weights[0].norm().item()
-    after = run.advance(100).look()
+    start = run.weights[0].detach().clone()
+    first = (run.advance(1).weights[0] - start).norm().item()
+    after = run.advance(99).look()
     assert before.gradient[0] > 1e4 * before.gradient[-1]
     assert 1 / 30 < after.gradient[0] / after.gradient[-1] < 30
     assert after.gradient.max() > 10 * after.gradient[-1], "in the last layers it still grows"
     assert after.gradient.max() < before.gradient.max() / 100, "but it is no longer huge"
     assert after.update[0] < 1e-5 and after.update[-1] > 1e-4 and train_error(run) > 0.5
+    still = 0.9**99 * first / run.weights[0].norm().item()
+    assert still > after.update[0] / 2, "mostly the momentum of the first step"
     times = run.weights[0].norm().item() / length
     assert times > 100
     x, y = run.data.x[:64], run.data.y[:64]

@@ -126,15 +126,20 @@ def smallest(dtype):
 
 
 def distance(one, other, widths, dtype):
-    """How far two pictures lie apart: their curves at most, as a share of the axis, where both have a finite place on it; and
-    their shades, as the share of a layer's values that lie elsewhere."""
+    """How far two pictures lie apart: their curves at most, as a share of the curve's range on its axis, where both have a finite
+    place on it; and their shades, as the share of a layer's values that lie elsewhere.
+
+    A flat curve has no range of its own: a hundredth of the axis is the least that counts.
+    """
     curves, shades = [0.0], [0.0]
     for panel, their in zip(one.panels, other.panels):
         for line, theirs in zip(panel.lines, their.lines):
+            places, others = scaled(line.y, panel.y), scaled(theirs.y, panel.y)
             with np.errstate(invalid="ignore"):
-                gap = abs(scaled(line.y, panel.y) - scaled(theirs.y, panel.y))
+                gap = abs(places - others)
             counts = np.isfinite(gap) & (np.maximum(abs(line.y), abs(theirs.y)) > smallest(dtype))
-            curves.append(max(gap[counts], default=0))
+            if counts.any():
+                curves.append(gap[counts].max() / max(np.ptp(places[counts]), 0.01))
         if panel.shades:
             shades.append(elsewhere(panel.shades, their.shades, widths))
     return np.array([max(curves), max(shades)])
@@ -172,7 +177,7 @@ def noise(compute, networks, settings, widths, times=3):
         for k, (values, before) in enumerate(kept):
             moved = before[order] if k else before
             moved = moved[:, order] if values is not last else moved
-            values.copy_(moved * (1 + 1e-7 * torch.randn(moved.shape, generator=chance)))
+            values.copy_(moved * (1 + 3e-7 * torch.randn(moved.shape, generator=chance)))
         found.append(distance(still, compute(**settings), widths, settings["dtype"]))
     for values, before in kept:
         values.copy_(before)
