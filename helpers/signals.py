@@ -149,14 +149,15 @@ def similarity(a: torch.Tensor) -> np.ndarray:
     fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point()
     require(fine, "a", "a floating-point tensor of shape (*stack, batch, width)", a)
     a = a.detach().double()
-    away = a - a.mean(-1, keepdim=True)
-    length, size = (values.norm(dim=-1, keepdim=True) for values in (away, a))
-    equal = length <= 1e-6 * size
-    directions = torch.where(equal, 0.0, away / length)
-    # Their sum has the squared length `images`, and twice the correlation of each pair.
-    images = (~equal).sum((-2, -1))
+    mean = a.mean(-1, keepdim=True)
+    away = a - mean
+    length = away.norm(dim=-1)
+    equal = length <= 1e-6 * a.shape[-1] ** 0.5 * mean[..., 0].abs()
+    # The sum of the directions has the squared length `images`, and twice each pair's correlation.
+    total = torch.where(equal, 0.0, 1 / length)[..., None, :] @ away
+    images = (~equal).sum(-1)
     pairs = images * (images - 1)
-    found = (directions.sum(-2).square().sum(-1) - images) / pairs
+    found = (total.square().sum((-2, -1)) - images) / pairs
     return torch.where(pairs > 0, found, torch.nan).numpy()[()]
 
 
@@ -195,7 +196,7 @@ def profile(
         if labels and x.is_floating_point():  # every layer has a gradient then, whatever is frozen
             x = (x.clone() if x.is_inference() else x).requires_grad_()
         with watch.over(parts):
-            scores = torch.func.functional_call(net, copies, (x,))
+            scores = torch.func.functional_call(net, copies, (x,)) if copies else net(x)
         return Profile(**watch.columns(scores), **(watch.gradients(scores, y) if labels else {}))
 
 

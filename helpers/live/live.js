@@ -32,6 +32,22 @@ const live = (() => {
     return made
   }
 
+  // What has not changed is left alone: the browser would lay out the page anew.
+  function write(node, text) {
+    if (node.textContent !== text) node.textContent = text
+  }
+
+  // Writes rows of texts into a table.
+  function fill(table, rows) {
+    const known = rows.length === table.rows.length && rows.every((cells, row) => cells.length === table.rows[row].cells.length)
+    const heads = (text, row, column) => text && (row === 0 || column === 0)
+    if (!known) {
+      table.replaceChildren(...rows.map((cells, row) => element('tr', {}, ...cells.map((text, column) =>
+        element(heads(text, row, column) ? 'th' : 'td')))))
+    }
+    rows.forEach((cells, row) => cells.forEach((text, column) => write(table.rows[row].cells[column], text)))
+  }
+
   // --- colours: the page's own, light or dark -----------------------------------------------------------------------
 
   function rgb(color) {
@@ -380,7 +396,7 @@ const live = (() => {
       if (!size.width) size = null
       else area = paint(canvas, size, panel, pins, cursor, figure.names(), figure.colors())
       const words = cursor ? read(panel, cursor) : ''
-      if (reading.textContent !== words) reading.textContent = words
+      write(reading, words)
     }
     function resize() {
       size = null
@@ -420,7 +436,7 @@ const live = (() => {
       ;[panel, pins, shown] = [next, pinned, [next, pinned, names]]
       if (known) return
       const all = places(panel)
-      if (title.textContent !== panel.title) title.textContent = panel.title
+      write(title, panel.title)
       put(canvas, 'aria-label', `${panel.title}. ${panel.sentence}`)
       put(reader, 'aria-label', `Read values: ${panel.title}`)
       put(reader, 'max', String(Math.max(0, all.length - 1)))
@@ -566,15 +582,14 @@ const live = (() => {
         const before = pinned?.panels[k]
         drawn[k].show(before ? within(panel, before) : panel, before ? before.lines.filter((line) => line.kind === 'line') : [], all)
       })
-      table.replaceChildren(...picture.table.map((cells, row) => element('tr', {}, ...cells.map((text, column) =>
-        element(text && (row === 0 || column === 0) ? 'th' : 'td', {}, text)))))
-      if (said.textContent !== picture.sentence) said.textContent = picture.sentence
+      fill(table, picture.table)
+      write(said, picture.sentence)
       const lines = JSON.stringify(picture.code)
       if (code.dataset.lines !== lines) {  // else left alone, so that it can be marked and copied
         code.dataset.lines = lines
         code.replaceChildren(...(picture.code ?? []).map(([name, line]) => element('p', {}, `${name}: `, element('code', {}, line))))
       }
-      note.textContent = pinned ? `Pale lines: pinned at ${specs.map(({ spec: { name } }) => `${name} ${pinned.settings[name]}`).join(', ')}.` : ''
+      write(note, pinned ? `Pale lines: pinned at ${specs.map(({ spec: { name } }) => `${name} ${pinned.settings[name]}`).join(', ')}.` : '')
       for (const { spec, control } of specs) control.marks(picture.marks.filter(([name]) => name === spec.name).map(([, ...mark]) => mark))
       root.dataset.drawn = 1 + Number(root.dataset.drawn ?? 0)
     }
@@ -594,8 +609,8 @@ const live = (() => {
 
     function rename(buttons) {
       buttons.forEach(([name, meaning], k) => {
-        if (pressed[k].textContent !== name) pressed[k].textContent = name
-        pressed[k].title = meaning
+        write(pressed[k], name)
+        if (pressed[k].title !== meaning) pressed[k].title = meaning
       })
     }
 

@@ -28,8 +28,8 @@ EVERY = 20  # steps from one measurement of the errors to the next, for each ste
 IMAGES = 32  # of a mini-batch, at most, whose similarity is measured
 SIDE, CELLS = 2.3, 41  # half the side of the plane of the spirals that is shown, and its cells
 KEPT = 3  # kept runs, at most
-PERIOD = 0.036  # seconds from picture to picture, at least
-SHARE = 0.3  # of the time, at most, that pictures take
+PERIOD = 0.039  # seconds from picture to picture, at least
+SHARE = 0.2  # of the time, at most, that pictures take
 AHEAD = 10  # pictures that the page has not yet said it has drawn, at most
 PATIENCE = 10.0  # seconds without a word from the page; then training rests
 
@@ -141,10 +141,11 @@ class Run:
         states = [trainer.optimizer.state[weight] for weight in self.weights]
         moved = norms([state["momentum_buffer"] for state in states])
         signals, outputs = zip(*seen)
-        sizes = [signal.detach().double().std(correction=0) for signal in signals]
+        values = torch.stack([signal.detach() for signal in signals]).flatten(1)
+        values -= values.mean(1, keepdim=True)
         with np.errstate(all="ignore"):
             self.layers = {
-                "size": torch.stack(sizes).numpy(),
+                "size": norms(values) / values.shape[1] ** 0.5,
                 "gradient": norms([signal.grad for signal in signals]) / trainer.lr.item(),
                 "similarity": similarity(torch.stack([output[:IMAGES] for output in outputs])),
                 "update": np.divide(moved, before, out=np.zeros(len(moved)), where=moved != 0),
@@ -330,7 +331,7 @@ class Worker:
         else:
             self.present()
             cost = time.monotonic() - begin - self.pace
-            self.due = begin + max(PERIOD, cost / SHARE)
+            self.due = max(begin, self.due + max(PERIOD, cost / SHARE))
 
     def follow(self):
         """Another network, if the settings ask for one; else another learning rate or batch size."""
