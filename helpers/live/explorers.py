@@ -83,7 +83,7 @@ def signal(x, y, networks, **settings):
     if y is None:
         right = histograms(seen)
     else:
-        title, label = "Backward: size of the gradient", "norm of the gradient"
+        title, label = "Backward: size of the gradient", "length of the gradient"
         rows, law = {"measured": seen.gradient}, rate and (rate, seen.gradient[-1] * grown[::-1])
         right = curves(title, label, "gradient", rows, law=law, backward=True)
     table = layer_table(seen, settings["activation"])
@@ -506,7 +506,9 @@ def surface(tables, radius, top, level):
         low = minima(loss)
         share = f"{(loss < level).mean():.0%}"
         lines = [Line(*contour(side, loss, top * k / 10), kind="contour") for k in range(1, 10)]
-        lines.append(Line(*contour(side, loss, level), f"loss {level:.2g}", 1, "outline"))
+        line = contour(side, loss, level)
+        reached = "loss" if np.isfinite(line).any() else "no loss of"
+        lines.append(Line(*line, f"{reached} {level:.2g}", 1, "outline"))
         lines.append(Line(side[low[1]], side[low[0]], "local minima", 0, "points"))
         lines.append(Line(np.zeros(1), np.zeros(1), "the network", 2, "chosen"))
         edge = radius * len(side) / (len(side) - 1)

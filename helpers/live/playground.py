@@ -255,7 +255,7 @@ def layers(runs):
     """Panels of the layers: size, gradient, similarity of images, update."""
     panels = [
         by_layer(runs, "size", "Size of the signal", "standard deviation"),
-        by_layer(runs, "gradient", "Gradient of the loss", "norm", backward=True),
+        by_layer(runs, "gradient", "Gradient of the loss", "length", backward=True),
         alike(runs),
         by_layer(runs, "update", "Update / weights", "share", limit=("1/1000", 1e-3)),
     ]

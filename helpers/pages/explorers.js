@@ -124,7 +124,7 @@ const explorers = (() => {
       if (backward) {
         const last = seen.gradient.at(-1), law = rate && [rate, grown.map((times) => last * times).reverse()]
         const rows = { measured: seen.gradient }
-        panels.push(curves('Backward: size of the gradient', 'norm of the gradient', 'gradient', rows, { law, backward: true }))
+        panels.push(curves('Backward: size of the gradient', 'length of the gradient', 'gradient', rows, { law, backward: true }))
       } else panels.push(histograms(seen))
       return makePicture(panels, layerTable(seen, activation), marks(settings))
     }
