@@ -162,11 +162,11 @@ def elsewhere(shades, others, widths):
 
 
 def noise(compute, networks, settings, widths, times=3):
-    """How far helpers' own picture moves if the units stand in another order, and every weight moves by about a unit in its last place.
+    """How far helpers' own picture moves if the units stand in another order, and every weight moves by a few units in its last place.
 
-    On paper the first changes nothing. Sums are rounded in another order. By the second torch's draws differ between processors. Where
-    a network is chaotic, as a deep tanh network of a large gain or a deep one with batch norm, the picture moves by far more than
-    a rounding, and so it does among half precision's smallest numbers. No two implementations agree better than that.
+    On paper the first changes nothing. Sums are rounded in another order. By the second torch's draws differ between processors (by up
+    to 5e-7). Where a network is chaotic, as a deep tanh network of a large gain or a deep one with batch norm, the picture moves by far
+    more than a rounding, and so it does among half precision's smallest numbers. No two implementations agree better than that.
     """
     still, found = compute(**settings), []
     chance = torch.Generator().manual_seed(0)
@@ -177,7 +177,7 @@ def noise(compute, networks, settings, widths, times=3):
         for k, (values, before) in enumerate(kept):
             moved = before[order] if k else before
             moved = moved[:, order] if values is not last else moved
-            values.copy_(moved * (1 + 3e-7 * torch.randn(moved.shape, generator=chance)))
+            values.copy_(moved * (1 + 1e-6 * torch.randn(moved.shape, generator=chance)))
         found.append(distance(still, compute(**settings), widths, settings["dtype"]))
     for values, before in kept:
         values.copy_(before)
@@ -287,7 +287,8 @@ def test_the_page_shows_what_the_explorer_shows(page, digits, lesson):
     explorer = Explorer(**settings[0], backward=backward, seed=1)
     for each in settings:
         chaotic += check(explorer, compute, each)[1]
-    assert chaotic < 30  # the others agree to 1e-4 of the axis, or to 1e-3 behind batch norm
+    # The others agree to 1e-4 of a curve's range, or to 1e-3 behind batch norm.
+    assert chaotic <= (10 if lesson == "02" else 45)
 
 
 def test_older_browsers_compute_the_same(page, digits):
