@@ -88,7 +88,7 @@ def made():
     )
 
 
-# --- 200 states of each -------------------------------------------------------------------------
+# --- many states of each -----------------------------------------------------------------------
 
 
 def values(explorer, name):
@@ -115,7 +115,7 @@ def said(explorer):
     return re.findall(r"[\w.+-]+", explorer.alt.lower())
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [8, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", MADE)
 def test_every_state_is_shown_and_said_and_matplotlib_draws_the_same_data(
     made, name, count, subtests
