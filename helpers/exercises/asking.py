@@ -109,6 +109,17 @@ def value(function, *instance):
     return {"": function(*instance)}
 
 
+def without_autograd(function, *instance):
+    """What a function returns where no gradient is recorded. Raises Mistake if it asks for one."""
+    try:
+        with torch.inference_mode():
+            return function(*instance)
+    except RuntimeError as error:
+        if "does not require grad" in str(error):
+            raise Mistake("autograd is off here: write the gradient yourself") from error
+        raise
+
+
 def named(returned, *names):
     """What an answer returned, by name. Raises Mistake if there are not as many things."""
     if returned is ...:

@@ -213,6 +213,11 @@ def exercises(variant):
                     + eps → + 0
                 that is a sum, not a mean
                     {measure} → {measure.replace("mean", "sum")}
+                eps is added to the spread itself, under no root
+                    {measure} + eps) → ({measure}) ** 2 + eps) ** 0.5
+                each unit has a mean and a spread of its own: you take one of all numbers
+                    z.mean(dim=0) → z.mean()
+                    {measure} → {measure.replace("dim=0", "")}
                 """,
             )
             | ({} if first else {"the fourth root is missing": but(normalize, ("** 0.25", "** 1"))})
@@ -222,7 +227,7 @@ def exercises(variant):
             answer=moments,
             instances=slopes,
             look=look_at_moments,
-            praise="Both come from one number: the standard deviation that this year's norm leaves.",
+            praise="Both come from one number: the standard deviation that this norm leaves.",
             mistakes=(deviation_moments if first else fourth_moments)()
             | {OTHER_YEAR: other_moments},
         ),
@@ -241,7 +246,7 @@ def exercises(variant):
                     - {turn} * (g * z_hat).mean(dim=0) → * 1
                 the mean moves with z, too: the part of the shift is missing
                     without_stretch - without_stretch.mean(dim=0) → without_stretch
-                that is batch norm's gradient: this year's spread changes with z in another way
+                that is batch norm's gradient: this spread changes with z in another way
                     {turn} * (g → z_hat * (g
                 subtract the mean of what is left, after the part of the stretch
                     without_stretch - without_stretch.mean(dim=0) → without_stretch - g.mean(dim=0)
@@ -272,6 +277,12 @@ def exercises(variant):
                     {old} * running_spread + {new} * spread → {new} * running_spread + {old} * spread
                 in eval mode, the running averages take the place of the batch
                     mean, spread = running_mean, running_spread → mean, spread = z.mean(dim=0), {of_batch.replace("z - mean", "z - z.mean(dim=0)")}
+                in eval mode (training is False), the running averages normalize, and stay as they are
+                    if training: → if True:
+                in training, the batch's own mean and spread normalize, and move the averages
+                    if training: → if False:
+                in eval mode, the running averages stay as they are
+                    mean, spread = running_mean, running_spread → mean, spread, running_mean = running_mean, running_spread, {old} * running_mean + {new} * z.mean(dim=0)
                 in training, the batch's own mean and spread normalize: you take the running averages
                     return (z - mean) / (spread + 1e-5) → return (z - running_mean) / (running_spread + 1e-5)
                 here the batch's spread enters the average as it is, without n / (n − 1)
@@ -290,7 +301,7 @@ def exercises(variant):
                 """,
             )
             | {
-                "the newest batch has another weight this year: " + new: but(
+                "here the newest batch has another weight: " + new: but(
                     step,
                     (f"{old} * running_mean + {new} * mean", "0.9 * running_mean + 0.1 * mean")
                     if not first

@@ -207,6 +207,8 @@ def exercises(variant):
                     {skip} + → 0 * x +
                 that is lesson 06's scale: a multiplies the branch only
                     {block_body(keep)} → x + a * (torch.relu(x) @ weight)
+                that is order post: here the ReLU belongs to the branch
+                    {block_body(keep)} → torch.relu({block_body(keep).replace("torch.relu(x)", "x")})
                 x stands on the left: x @ weight
                     torch.relu(x) @ weight → torch.relu(x) @ weight.T
                 """.rstrip()
@@ -230,6 +232,8 @@ def exercises(variant):
                 skip and branch are perpendicular: their squares add, not their lengths
                     {whole} ** blocks → ({linear}) ** (2 * blocks)
                     ({skip_2} / {whole}) → ({skip_2} / ({linear}) ** 2)
+                the mean square grows by squares: you add skip and branch as if they were numbers
+                    {whole} ** blocks → ({linear} + 0.0) ** blocks
                 that is the length: the mean square is its square
                     {whole} ** blocks → {whole} ** (blocks / 2)
                     {whole}) ** blocks → {whole}) ** (blocks / 2)
@@ -285,6 +289,8 @@ def exercises(variant):
                     share ** (1 / blocks) → share
                 the factors multiply: take a root, do not divide
                     share ** (1 / blocks) → 1 - (1 - share) / blocks
+                blocks equal factors make the share, and not blocks equal parts: take a root
+                    share ** (1 / blocks) → share / blocks
                 that is the square: take the root
                     (root / (1 - root)) ** 0.5 → (root / (1 - root))
                 upside down: a larger share must be left by a {"larger" if keep else "smaller"} a

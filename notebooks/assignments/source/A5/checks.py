@@ -130,7 +130,9 @@ def accept_plan(parts, letters):
     if prediction == {"": "none"}:
         raise Mistake('"prediction" must be a dict with a number for each name that run returns')
     if set(prediction) != set(run):
-        raise Mistake(f"predict what run returns ({', '.join(sorted(run))}), and nothing else")
+        raise Mistake(
+            f"predict what run returns ({', '.join(map(repr, sorted(run)))}), and nothing else"
+        )
     for name, number in prediction.items():
         is_number(f"the prediction of {name}", number)
 
@@ -163,7 +165,10 @@ def accept_seeds(parts, letters, *seeds):
         for name, number in run.items():
             is_number(name, number)
     if all(run == runs[0] for run in runs):
-        raise Mistake(f"{len(seeds)} seeds gave the same numbers: does run use its seed?")
+        raise Mistake(
+            f"{len(seeds)} seeds gave the same numbers: does run use its seed? If it does, add a "
+            "number that depends on it, such as that of a network to compare with"
+        )
 
 
 def accept_rule(parts, letters):
