@@ -268,7 +268,7 @@ def check(explorer, compute, settings):
     chaotic = (found > allowed).any() or frame(ours) != frame(page)
     if chaotic:
         moves = noise(explorer.compute, explorer.compute.args[2], settings, widths)
-        allowed += 5 * moves
+        allowed += 10 * moves
     assert (found <= allowed).all(), f"{found} apart, allowed {allowed}"
     if not chaotic or moves[0] < 1e-3:
         assert frame(ours) == frame(page)
@@ -389,7 +389,7 @@ def test_a_recorded_explorer_is_in_the_page_with_every_picture(page, kind):
             explorer.set(**{name: value})
             ours, shown = explorer.picture, rebuilt(compute(explorer.state))
             assert frame(ours) == frame(shown)
-            assert distance(ours, shown, (), "float64")[0] < 1e-5
+            assert distance(ours, shown, (), "float64")[0] < 1e-4
             assert (ours.sentence, listed(ours.table)) == (shown.sentence, listed(shown.table))
 
 
