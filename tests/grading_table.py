@@ -517,17 +517,16 @@ def grade(course, batch, order, assignment="A1"):
     """By name: what became of the submissions of a batch, handed in under names in a random order."""
     names = list(batch)
     random.Random(order).shuffle(names)
-    for rank, name in enumerate(names):
-        course.hand_in(f"{rank:02}-{name}", batch[name].files, assignment)
+    begins = [f"{assignment[-1]}{rank:02}-" for rank in range(len(names))]
+    for begin, name in zip(begins, names):
+        course.hand_in(f"{begin}{name}", batch[name].files, assignment)
     log = course.run("zip_collect", assignment=assignment)
     log += course.run("autograde", "--Execute.timeout=100", assignment=assignment)
     log += course.run("generate_feedback", assignment=assignment)
     rows = course.grades()
     found = {}
-    for rank, name in enumerate(names):
-        [student] = [
-            who for what, who in rows if what == assignment and who.startswith(f"{rank:02}-")
-        ]
+    for begin, name in zip(begins, names):
+        [student] = [who for what, who in rows if what == assignment and who.startswith(begin)]
         lines = [line for line in log.splitlines() if student in line and "INFO" not in line]
         score = float(rows[assignment, student]["score"])
         found[name] = Result(student, score, lines, course.page(student, assignment))
@@ -570,7 +569,7 @@ def main(*names):
                     found |= grade(course, batch, order, assignment)
         return found
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(run, range(3)))
     failed = 0
     print("| submission | deserved | three runs | log | feedback |\n|---|---|---|---|---|")
