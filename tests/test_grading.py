@@ -438,6 +438,30 @@ def results(course):
     return {name: (submission, found[name]) for name, submission in batch.items()}
 
 
+@pytest.mark.parametrize("failures, starts", [(0, 1), (2, 3), (9, 3)])
+def test_a_kernel_that_does_not_start_is_started_again(monkeypatch, tmp_path, failures, starts):
+    """As where two graders work side by side, and one takes the port that the other's kernel was to have."""
+    (tmp_path / "source" / "A1").mkdir(parents=True)
+    monkeypatch.setattr(grading, "TEACHER", tmp_path)
+    monkeypatch.setattr(grading, "course_seed", lambda: 1)
+    monkeypatch.setattr(grading, "hidden", lambda assignment, seed: "")
+    seen = []
+
+    def start(self, nb, resources):
+        seen.append(nb)
+        if len(seen) <= failures:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(grading.Execute, "preprocess", start)
+    resources = {"nbgrader": {"assignment": "A1", "student": "anna"}}
+    if failures < starts:
+        assert grading.Run().run(new_notebook(), resources) == (0, False)
+    else:
+        with pytest.raises(RuntimeError, match="Kernel died"):
+            grading.Run().run(new_notebook(), resources)
+    assert len(seen) == starts
+
+
 @pytest.mark.slow
 def test_every_submission_of_a_batch_gets_the_mark_that_it_deserves_and_is_told_why(results):
     problems = {name: grading_table.wrong(*result) for name, result in results.items()}

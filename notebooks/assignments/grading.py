@@ -35,6 +35,7 @@ from helpers.exercises.recorded import HANDED_IN, HIDDEN
 
 torch.set_num_threads(1)  # A5 is trained here, and one thread is quicker for matrices this small
 LARGEST_FILE, LARGEST_OUTPUT, LONGEST_ANSWER = 100e6, 2e6, 1e6  # bytes, characters, characters
+TRIES = 3  # to start a kernel, whose port another process may have taken meanwhile
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 ENDED = "here or in an earlier cell your code ended Python itself, or could not be stopped"
 ENDED_BY_CHANCE = "your code ends Python itself, at a moment that depends on chance: nothing counts"
@@ -231,15 +232,17 @@ class Run(Execute):
                 if path.suffix in (".py", ".json"):  # no solutions
                     shutil.copy(path, folder)
             Path(folder, HIDDEN).write_text(hidden(assignment, course_seed()), encoding="utf-8")
-            try:
-                super().preprocess(nb, {"metadata": {"path": folder}})
-            except (
-                Exception
-            ) as problem:  # what ends, cannot be stopped, or does not speak as kernels do
-                if self.begin is None:
-                    raise  # no kernel could be started, which is no student's fault
-                died = isinstance(problem, DeadKernelError)
-                self.log.warning("%s: %r", resources["nbgrader"]["student"], problem)
+            for tries_left in reversed(range(TRIES)):
+                try:
+                    super().preprocess(nb, {"metadata": {"path": folder}})
+                except Exception as problem:  # what ends, cannot be stopped, or speaks as no kernel
+                    if self.begin is None and tries_left:
+                        continue
+                    if self.begin is None:
+                        raise  # no kernel could be started, which is no student's fault
+                    died = isinstance(problem, DeadKernelError)
+                    self.log.warning("%s: %r", resources["nbgrader"]["student"], problem)
+                break
         return self.completed, died
 
     def preprocess_cell(self, cell, resources, index):
