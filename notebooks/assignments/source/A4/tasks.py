@@ -232,8 +232,8 @@ def exercises(variant):
                 skip and branch are perpendicular: their squares add, not their lengths
                     {whole} ** blocks → ({linear}) ** (2 * blocks)
                     ({skip_2} / {whole}) → ({skip_2} / ({linear}) ** 2)
-                the mean square grows by squares: you add skip and branch as if they were numbers
-                    {whole} ** blocks → ({linear} + 0.0) ** blocks
+                the squares of skip and branch add: you add skip and branch themselves
+                    {whole} ** blocks → ({linear}) ** blocks
                 that is the length: the mean square is its square
                     {whole} ** blocks → {whole} ** (blocks / 2)
                     {whole}) ** blocks → {whole}) ** (blocks / 2)
