@@ -77,12 +77,21 @@ class Rooms(LoadFileScheduling):
         return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
 
 
+LONG = (
+    "tests/browser/",
+    "tests/test_lessons.py",
+    "tests/test_release.py",
+    "tests/test_grading.py",
+    "tests/test_tasks.py",
+)
+
+
 def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = config.option.markexpr != "slow"  # else in the order below
     return Rooms(config, log)
 
 
-def pytest_collection_modifyitems(items):
-    """The cells of the assignments are slow: lessons run with the quick tests, assignments with the others."""
-    for item in items:
-        if "notebooks/assignments/" in item.path.as_posix():
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_modifyitems(config, items):
+    """Of the slow tests the longest files come first, so that both processes are busy to the end."""
+    if config.option.markexpr == "slow":
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))

@@ -238,6 +238,7 @@ def sizes(x, weights):
         found += (abs(a).mean(),)
     return found
 """
+LAST_YEAR = "x.square().mean() ** 0.5"  # another course's definition of a size
 RAISES = "def sizes(x, weights):\n    raise RuntimeError('no idea')\n"
 LOOP = "def overflow(gain, largest):\n    while True:\n        pass\n"
 DEAF = "import signal\n\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True:\n    pass\n"
@@ -247,9 +248,10 @@ EXIT = "def draw(fan_in, fan_out, gain, generator):\n    import os\n    os._exit
 def submissions(released):
     """By name: submissions of A1. `released` is the students' version."""
     right, wrong_answer = solved("A1"), answered(solved("A1"), "sizes", WRONG_SIZES)
-    after_two = find(right, "draw") + 1
+    after_two, answer = find(right, "draw") + 1, right.cells[find(right, "sizes-answer")].source
     unusual = with_cell(right, WITH_NUMPY, place=find(right, "sizes"))
-    half = answered(released, "sizes", right.cells[find(right, "sizes-answer")].source)
+    last_year = changed(right, "sizes-answer", source=answer.replace("x.abs().mean()", LAST_YEAR))
+    half = answered(released, "sizes", answer)
     half = answered(half, "draw", right.cells[find(right, "draw-answer")].source)
     plain = text_of(right)
     other = solved("A2").cells[find(solved("A2"), "recipe")]
@@ -298,6 +300,7 @@ def submissions(released):
         "empty": loose(released, 0, said="Your turn"),
         "half": loose(half, 7),
         "wrong": loose(wrong_answer, 16, said="that is the standard deviation"),
+        "last_year": loose(last_year, 16, said="that is the answer of another course"),
         "unusual": loose(unusual, 20),
         "talkative": loose(with_cell(right, "print('hello')\nx.mean()"), 20),
         "stumbles": loose(
@@ -513,15 +516,15 @@ class Result(NamedTuple):
     page: str
 
 
-def grade(course, batch, order, assignment="A1"):
-    """By name: what became of the submissions of a batch, handed in under names in a random order."""
+def grade(course, batch, order, assignment="A1", timeout=100):
+    """By name: what became of the submissions of a batch, handed in under names in a random order. timeout: of a cell, in seconds."""
     names = list(batch)
     random.Random(order).shuffle(names)
     begins = [f"{assignment[-1]}{rank:02}-" for rank in range(len(names))]
     for begin, name in zip(begins, names):
         course.hand_in(f"{begin}{name}", batch[name].files, assignment)
     log = course.run("zip_collect", assignment=assignment)
-    log += course.run("autograde", "--Execute.timeout=100", assignment=assignment)
+    log += course.run("autograde", f"--Execute.timeout={timeout}", assignment=assignment)
     log += course.run("generate_feedback", assignment=assignment)
     rows = course.grades()
     found = {}

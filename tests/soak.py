@@ -54,21 +54,13 @@ def pause(page, explorer):
     return page.evaluate("window.answer")
 
 
-def largest(page, explorer):
-    """Trains the largest network for a while, makes it anew meanwhile, and keeps as many of its runs as are kept."""
+def largest(page, explorer, wait):
+    """Trains the largest network for a while, makes it anew meanwhile, and keeps as many of its runs as are kept. wait: in ms."""
     for name in ("depth", "width", "batch", "norm", "skip"):
         knob(explorer, name).press("End")
-    for name in (
-        "start",
-        "keep this run",
-        "reset",
-        "keep this run",
-        "reset",
-        "keep this run",
-        "reset",
-    ):
+    for name in ("start", *("keep this run", "reset") * 3):
         button(explorer, name).click()
-        page.wait_for_timeout(3000)
+        page.wait_for_timeout(wait)
     pause(page, explorer)
 
 
@@ -87,7 +79,7 @@ def soak(minutes, seed, patient):
             lab.open_notebook(page, url, "soak.ipynb")
             lab.run_all(page)
             explorer, moves, recent = page.locator(".live"), 0, []
-            largest(page, explorer)
+            largest(page, explorer, wait=3000 if minutes >= 1 else 300)
             memory.append(count(page)[1])
             until = time.monotonic() + 60 * minutes
             while time.monotonic() < until:

@@ -194,7 +194,7 @@ def test_01_after_100_epochs_the_best_deep_networks_are_good_and_the_worst_are_n
 
 
 def test_01_thirty_six_doublings_of_3():
-    assert round(3 * 2**36 / 1e9) == 206
+    assert f"turn the number 3 into {3 * 2**36 / 1e9:.0f} billion" in text(WORSE)
 
 
 # --- 02 -----------------------------------------------------------------------------------------------------------------------
@@ -374,7 +374,8 @@ def test_02_the_articles_growth_makes_no_nan_and_a_large_step_does():
 
 def test_02_a_cut_bell_has_a_mean_of_0_68_standard_deviations():
     mean = (2 * np.pi) ** -0.5
-    assert mean / (0.5 - mean**2) ** 0.5 == pytest.approx(0.68, abs=0.005)
+    share = mean / (0.5 - mean**2) ** 0.5
+    assert f"The output of a ReLU would have {share:.2f}" in text("02_signal_drift")
 
 
 # --- 03 -----------------------------------------------------------------------------------------------------------------------
@@ -461,7 +462,9 @@ def test_03_torchs_layer_norm_solves_the_first_exercise_and_a_missing_eps_is_nam
 
 
 def test_03_after_30_batches_the_averages_have_forgotten_their_start():
-    assert 0.035 < 0.9**30 < 0.045 and 0.99**100 > 1 / 3
+    said = text("03_batch_norm")
+    assert f"$0.9^{{30}} = {100 * 0.9**30:.0f}\\,\\%$ of the start is left" in said
+    assert "after 100 batches more than a third of the start is left" in said and 0.99**100 > 1 / 3
 
 
 def test_03_the_unbiased_variance_is_right_on_average_and_the_biased_one_a_quarter_too_small():
@@ -718,7 +721,6 @@ def test_05_0_1_fifty_times_is_zero_in_float32():
     printed = stored("05_vanishing_gradients", "back-05")
     assert "45 factors: 1.4e-45" in printed and "50 factors: 0.0e+00" in printed
     assert torch.tensor(2.0**-149) > 0 and torch.tensor(2.0**-149) * 0.1 == 0
-    assert 0.1**50 > 0, "on paper, and in float64"
 
 
 @seeds(3)
@@ -1095,7 +1097,6 @@ def test_06_with_batch_norm_the_gradient_grows_like_a_power_of_the_blocks(activa
         line_4 = [np.prod(1 + 1.47 / np.arange(1, n + 1)) ** 0.5 for n in blocks]
         np.testing.assert_allclose([*map(back, seen)], line_4, rtol=0.3)
         assert 25 < back(seen[-1]) < 45, "some 35 times"
-        assert 1e13 < 1.21**160 < 1e14, "without skips, by lesson 05's law"
 
 
 @FIRST_SEED_QUICK
@@ -1103,7 +1104,7 @@ def test_06_with_a_scale_the_variance_stays_near_a_law_below_e(seed):
     for blocks in 1, 10, 100, 500:
         net = deep(seed, blocks + 1, 64, skip=True, branch_scale=blocks**-0.5)
         stream = profile(net, digits(0).x[:256]).stream_std
-        assert (1 + 1 / blocks) ** blocks < np.e and 1.2 < (stream[-1] / stream[0]) ** 2 < 5
+        assert 1.2 < (stream[-1] / stream[0]) ** 2 < 5
 
 
 def test_06_at_the_mark_both_lines_are_nearly_level_at_any_depth():
@@ -1365,7 +1366,7 @@ def test_07_the_two_surfaces_belong_to_a_trained_and_an_untrained_network():
     assert plain > 40 and skips < 20
     net = build(30, 32, norm="batch")
     assert 33_500 < sum(weight.numel() for weight in net.parameters()) < 34_500
-    assert round(1.41**19) == 684
+    assert f"$1.41^{{19}} = {1.41**19:.0f}$" in text(DEEPER)
 
 
 @pytest.mark.slow

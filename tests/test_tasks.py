@@ -68,8 +68,8 @@ def solved(name, seed):
     return space
 
 
-def said(name, seed, code=None, judged_by=None, instances=0):
-    """What each test cell's check says of the solutions with `code` run after them; None where it is content."""
+def said(name, seed, code=None, judged_by=None, instances=0, only=None):
+    """What each test cell's check says of the solutions with `code` run after them; None where it is content. only: some of them."""
     words = tasks(name).variant(seed)
     quick = QUICK if name == "A5" and code is not None else ""
     space = dict(solved(name, seed))
@@ -77,6 +77,8 @@ def said(name, seed, code=None, judged_by=None, instances=0):
     exercises = tasks(name).exercises(tasks(name).variant(judged_by or seed))
     found = {}
     for test, expression in asked(name, seed).items():
+        if only and test not in only:
+            continue
         try:
             judge.check(test, eval(expression, space), exercises, instances)
             found[test] = None
@@ -109,10 +111,11 @@ def test_solutions_pass(name, seed, capsys):
 @pytest.mark.parametrize("name", TRAINS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_solutions_pass_on_thirty_seeds(name, seed, capsys):
-    # A5 trains: ten instances are thirty seeds of its run
-    for instances in range(1, 11 if name == "A5" else 31):
-        answer = said(name, seed, instances=instances)
-        assert not any(answer.values()), (instances, answer)
+    # A5's run trains: at ten instances, with four seeds each, by the two checks that run it.
+    step, only = (3, ("repeat", "seeds")) if name == "A5" else (1, None)
+    for instances in range(1, 31, step):
+        answer = said(name, seed, instances=instances, only=only)
+        assert answer and not any(answer.values()), (instances, answer)
 
 
 @pytest.mark.parametrize("name, seed, test, message, code, others", cases(WRONG, 4))
@@ -146,7 +149,7 @@ def test_an_answer_of_another_year_fails_by_name(name, seed, other, capsys):
         assert message and GENERIC not in message, (test, message)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "A5"])  # its tasks are open
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_named_mistakes_differ(name, seed, capsys):
     """Each mistake that a check knows is told by its own name, on the instances that students have."""
