@@ -69,10 +69,14 @@ def per_network(name, value, stack=None, low=-math.inf):
     )
 
 
-def seeds(name, value, stack):
+def one_seed(value):
+    """`value` as an int, if torch's generators take it as a seed."""
+    return integer("seed", value, 0, 2**63 - 1)
+
+
+def seeds(value, stack):
     """`value` as a list of one seed, or of one for each network of the stack."""
-    valid = partial(integer, name, low=0, high=2**63 - 1)
-    return np.ravel(_entries(name, "an integer", value, stack, valid)).tolist()
+    return np.ravel(_entries("seed", "an integer", value, stack, one_seed)).tolist()
 
 
 def _entries(name, kind, value, stack, valid):

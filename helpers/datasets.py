@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .arguments import FLOAT32, choice, integer, require
+from .arguments import FLOAT32, choice, integer, one_seed, require
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
@@ -104,7 +104,7 @@ def digits(seed: int = 0, *, test: int = 297, folder=DATA) -> Split:
     arrays = load("digits.npz", folder)
     total = len(arrays["labels"])
     test = integer("test", test, 1, total - 1)
-    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+    generator = torch.Generator().manual_seed(one_seed(seed))
     order = torch.randperm(total, generator=generator, device="cpu")
     x = torch.from_numpy(arrays["images"]).reshape(total, -1).float()[order]
     y = torch.from_numpy(arrays["labels"]).long()[order]
@@ -122,7 +122,7 @@ def spirals(seed: int = 0) -> Split:
     Raises ValueError on a bad seed.
     After Lang & Witbrock 1988, "Learning to Tell Two Spirals Apart". Lesson 09.
     """
-    generator = torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1))
+    generator = torch.Generator().manual_seed(one_seed(seed))
     y = torch.arange(800, device="cpu") % 2
     # The root puts about as many points on each stretch of the spiral.
     radius = torch.rand(800, generator=generator, **FLOAT32).sqrt()

@@ -74,8 +74,9 @@ def recipes(seeds, recipe, depth):
     if orthogonal:
         generator = torch.Generator().manual_seed(seeds[0])
         for layer in net:
-            for weight in layer.weight.data.flatten(0, -3) if isinstance(layer, Linear) else ():
-                nn.init.orthogonal_(weight, generator=generator)
+            if isinstance(layer, Linear):
+                for weight in layer.weight.data.flatten(0, -3):
+                    nn.init.orthogonal_(weight, generator=generator)
     return net
 
 
@@ -269,7 +270,7 @@ def main(arguments=None):
         record(**vars(chosen))
     except KeyboardInterrupt:
         sys.exit(f"\nstopped; {later}")
-    except (ValueError, ImportError) as mistake:
+    except (DamagedData, ValueError, ImportError) as mistake:
         sys.exit(f"{mistake}")
     except (OSError, BrokenExecutor, CancelledError) as failure:
         sys.exit(f"{str(failure) or type(failure).__name__}; {later}")

@@ -19,6 +19,7 @@ from .arguments import (
     few_enough,
     integer,
     number,
+    one_seed,
     per_network,
     require,
     seeds,
@@ -116,7 +117,7 @@ def batch_norm_backward(grad, x, gamma, *, eps=1e-5):
     Ioffe & Szegedy 2015, section 3. Lesson 03 derives it.
     """
     _check_arrays(x, gamma=gamma)
-    same = np.shape(grad)[-2:] == tuple(x.shape[-2:])
+    same = getattr(grad, "shape", None) == x.shape
     require(same, "grad", f"of the shape of x, {tuple(x.shape)}", grad)
     mean, var = batch_moments(x)
     std = ((var + number("eps", eps, 0)) ** 0.5)[..., None, :]
@@ -303,7 +304,7 @@ def build(
     # One for each network, even for a number. Each Residual makes a copy, and may learn it.
     scale = per_network("branch_scale", branch_scale, stack).expand(stack)
     # Each Linear draws on from where the last one stopped.
-    generators = [torch.Generator().manual_seed(each) for each in seeds("seed", seed, stack)]
+    generators = [torch.Generator().manual_seed(each) for each in seeds(seed, stack)]
 
     def linear(fan_in):
         bias = norm != "batch"  # the next batch norm would subtract it, and its beta does the work
@@ -364,8 +365,8 @@ def build_conv(
     """
     depth, channels, image = _check_conv_sizes(depth, channels, image)
     norm, skip = choice("norm", norm, ("none", "batch")), choice("skip", skip, (False, True))
-    classes, [seed] = integer("classes", classes, 1, MOST), seeds("seed", seed, ())
-    generator = torch.Generator().manual_seed(seed)
+    classes = integer("classes", classes, 1, MOST)
+    generator = torch.Generator().manual_seed(one_seed(seed))
 
     def conv(before, after, stride=1):
         plan = before, after, 3, stride, 1  # 3x3, and a border of 1

@@ -5,6 +5,7 @@ import math
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -148,7 +149,7 @@ def similarity(a: torch.Tensor) -> np.ndarray:
     """
     fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point()
     require(fine, "a", "a floating-point tensor of shape (*stack, batch, width)", a)
-    a = a.detach().double()
+    a = a.detach().cpu().double()
     mean = a.mean(-1, keepdim=True)
     away = a - mean
     length = away.norm(dim=-1)
@@ -204,17 +205,16 @@ def _check_parts(parts, parameters):
     """Raises ValueError unless a network has values, and activations that a Profile describes."""
     if any(is_lazy(value) or value.is_meta for value in parameters):
         raise ValueError("net must have values in all its weights, got a lazy one or a meta tensor")
-    known, found = ", ".join(ACTIVATIONS), [part for part in parts.values() if _kind(part)]
-    if not found:
+    known = ", ".join(ACTIVATIONS)
+    if not any(_kind(part) for part in parts.values()):
         name = type(parts[""]).__name__
         raise ValueError(f"net must have at least one activation of {known}, got {name}")
     for part in parts.values():
-        kind, got = _kind(part), type(part).__name__
-        if kind and type(part).forward is not kind.forward:
-            got += ", which computes something else"
-        elif not _is_other_activation(part):
-            continue
-        raise ValueError(f"net must have activations of {known} only, got {got}")
+        kind = _kind(part)
+        changed = kind and type(part).forward is not kind.forward
+        if changed or _is_other_activation(part):
+            got = type(part).__name__ + (", which computes something else" if changed else "")
+            raise ValueError(f"net must have activations of {known} only, got {got}")
 
 
 def _is_other_activation(part):
@@ -247,12 +247,20 @@ def _copies(buffers, parameters, cast, labels):
     return copies
 
 
+class _Seen(NamedTuple):
+    """What a pass shows at one activation."""
+
+    records: list  # one for each network
+    shape: torch.Size  # of z
+    stream: torch.Tensor  # or z, where there is none
+    node: object  # of autograd's graph, which has made z
+
+
 class _Watch:
     """What a pass shows, in the order in which it runs.
 
-    seen: for each activation its records, one for each network, the shape of z, the stream (or z),
-    and the node of autograd's graph that has made z. products: from the node that a layer with a
-    weight has made to that weight.
+    seen: a _Seen for each activation. products: from the node of autograd's graph that a layer with
+    a weight has made to that weight.
     """
 
     def __init__(self, bins, labels):
@@ -274,7 +282,8 @@ class _Watch:
                 hooks.append(part.register_forward_hook(self.block_ends))
             elif kind := _kind(part):
                 hooks.append(part.register_forward_hook(partial(self.activation_ran, kind)))
-                in_place += [part] if getattr(part, "inplace", False) else []
+                if getattr(part, "inplace", False):
+                    in_place.append(part)
             elif (self.labels or others) and _is_layer(name, part):
                 hooks.append(part.register_forward_hook(self.layer_ran))
         try:
@@ -295,7 +304,8 @@ class _Watch:
 
     def layer_ran(self, layer, inputs, output):
         self.weighted, self.open = True, False
-        self.stream = self.stream if self.blocks else None
+        if not self.blocks:
+            self.stream = None
         self.products[getattr(output, "grad_fn", None)] = layer.weight
 
     def activation_ran(self, kind, activation, inputs, a):
@@ -308,7 +318,8 @@ class _Watch:
         signals = [signal.detach() for signal in (z, a, self.stream) if signal is not None]
         networks = zip(*(signal.flatten(0, -3) for signal in signals)) if z.dim() > 2 else [signals]
         records = [_record(kind, self.steps, *network) for network in networks]
-        self.seen.append((records, z.shape, z if self.stream is None else self.stream, z.grad_fn))
+        stream = z if self.stream is None else self.stream
+        self.seen.append(_Seen(records, z.shape, stream, z.grad_fn))
 
     def columns(self, scores):
         """The records as a Profile's arrays, if the pass was that of fully connected networks."""
@@ -317,11 +328,12 @@ class _Watch:
         if self.open:
             self.seen.pop()
         require(self.seen, "net", "a network whose activations run", None)
-        for _, shape, *_ in self.seen:
-            if shape[:-1] != scores.shape[:-1]:
-                got = f"an activation of shape {tuple(shape)}"
+        for each in self.seen:
+            if each.shape[:-1] != scores.shape[:-1]:
+                got = f"an activation of shape {tuple(each.shape)}"
                 raise ValueError(f"net must be fully connected, got {got}")
-        records, stack = [record for of, *_ in self.seen for record in of], scores.shape[:-2]
+        records = [record for each in self.seen for record in each.records]
+        stack = scores.shape[:-2]
         columns = {name: np.array([record[name] for record in records]) for name in records[0]}
         return {name: each.reshape(-1, *stack, *each.shape[1:]) for name, each in columns.items()}
 
@@ -330,7 +342,7 @@ class _Watch:
         stack = scores.shape[:-2]
         loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
         at = {
-            "gradient": [stream for _, _, stream, _ in self.seen],
+            "gradient": [each.stream for each in self.seen],
             "weight_gradient": self.weights(),
         }
         values = [value for column in at.values() for value in column]
@@ -355,7 +367,8 @@ class _Watch:
         where an earlier walk has been: a residual network's stream leads back to all layers before.
         """
         passed, weights = {None}, {}
-        for number, (*_, start) in enumerate(self.seen, 1):
+        for number, each in enumerate(self.seen, 1):
+            start = each.node
             if start in weights:  # a second activation of the same z
                 continue
             found, waiting = [], [start]
@@ -371,7 +384,7 @@ class _Watch:
                 got = f"weights of shape {shapes} for number {number}"
                 raise ValueError(f"net must feed each activation from one weight, got {got}")
             weights[start] = found[0] if found else None
-        return [weights[start] for *_, start in self.seen]
+        return [weights[each.node] for each in self.seen]
 
 
 def _kind(part):

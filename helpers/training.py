@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .arguments import choice, integer, number, per_network, plain, require, shown
+from .arguments import choice, integer, number, one_seed, per_network, plain, require, shown
 from .datasets import Split
 from .executors import gather
 from .networks import build, cross_entropy
@@ -63,7 +63,7 @@ class Trainer:
         self.net, self.data = net, data
         self.lr, self.batch = lr, integer("batch", batch, 1, len(data.x))
         momentum = number("momentum", momentum, 0, 1)
-        self.generator = torch.Generator("cpu").manual_seed(integer("seed", seed, 0, 2**63 - 1))
+        self.generator = torch.Generator("cpu").manual_seed(one_seed(seed))
         weights = [*net.parameters()]
         fine = any(weight.requires_grad and not weight.is_inference() for weight in weights)
         require(fine, "net", "a network with weights that can be trained", net)
@@ -285,7 +285,9 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     mesh = dict(zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij")))
     rows = itertools.product(*map(grid.get, looped))
     parts = [fixed | mesh | dict(zip(looped, values)) for values in rows]
-    _check_parts(parts[0], {name: grid[name] for name in looped}, stack, data)
+    for part in parts:  # each by itself: two fine values can make too large a network together
+        net, run = _prepared(part, stack)
+        _start(net, data, **run)
     columns = _train_all(parts, stack, data, executor, progress)
     shape = [len(grid[name]) for name in [*looped, *stacked]]
     axes = [[*looped, *stacked].index(name) for name in grid]
@@ -311,13 +313,6 @@ def _settings(grid, fixed, data):
 
 def _several(value):
     return isinstance(value, (list, tuple, range)) or hasattr(value, "shape")
-
-
-def _check_parts(first, axes, stack, data):
-    """Builds the first network, and it with each other value of each axis, and trains none."""
-    for change in [{}, *({name: value} for name in axes for value in axes[name][1:])]:
-        net, run = _prepared(first | change, stack)
-        _start(net, data, **run)
 
 
 def _prepared(part, stack):

@@ -398,7 +398,12 @@ BAD = {
     "classes": [lambda: build_conv(8, classes=2.5), lambda: build(2, 4, classes=0)],
     "norm": [lambda: build_conv(8, norm="layer"), lambda: build(2, 4, norm=torch.zeros(2))],
     "skip": [lambda: build_conv(8, skip=1), lambda: build(2, 4, skip=np.int64(1))],
-    "seed": [lambda: build_conv(8, seed=-1), lambda: spirals(2.5), lambda: digits([1])],
+    "seed": [
+        lambda: build_conv(8, seed=[1, 2]),
+        lambda: build_conv(8, seed=-1),
+        lambda: spirals(2.5),
+        lambda: digits([1]),
+    ],
     "test": [lambda: digits(test=0)],
     "folder": [lambda: digits(folder=None), lambda: recorded("depths", 5)],
     "name": [lambda: recorded("nothing"), lambda: recorded("digits"), lambda: recorded(None)],
@@ -425,6 +430,8 @@ BAD = {
     "grad": [
         lambda: batch_norm_backward(ROWS[:4], ROWS, ONES),
         lambda: batch_norm_backward(None, ROWS, ONES),
+        lambda: batch_norm_backward(ROWS.tolist(), ROWS, ONES),
+        lambda: batch_norm_backward(ROWS.expand(2, 5, 8), ROWS, ONES),
     ],
     "scores": [lambda: cross_entropy(None, CLASSES), lambda: cross_entropy(ONES, CLASSES)],
     "y": [

@@ -260,6 +260,15 @@ def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
         main(["thousand", "--out", str(tmp_path)])
 
 
+def test_damaged_digits_are_named_in_one_line(tmp_path, monkeypatch):
+    def damaged(**settings):
+        raise DamagedData("data/digits.npz is missing")
+
+    monkeypatch.setattr(experiments, "record", damaged)
+    with pytest.raises(SystemExit, match="^data/digits.npz is missing$"):
+        main(["thousand", "--out", str(tmp_path)])
+
+
 def test_a_record_that_is_there_stays(tmp_path):
     save("thousand.npz", {"config": np.array("{}")}, tmp_path)
     before = (tmp_path / "thousand.npz").read_bytes()

@@ -31,7 +31,7 @@ from helpers import (
     recorded,
 )
 from helpers.live import explorers, widget
-from helpers.live.explorers import MATRICES, Networks, look, weight_matrix
+from helpers.live.explorers import MATRICES, Networks, profile_of, weight_matrix
 from helpers.live.panels import draw
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
@@ -220,6 +220,8 @@ SHAPE = "must be a stack of shape (2, 4), as lr and gain are long, got"
     [
         ({}, {}, "histories must be a dict of one to five, got {}"),
         ([history()], {}, "histories must be a dict of one to five, got [History("),
+        (np.zeros((3, 3)), {}, "histories must be a dict of one to five, got float64 ndarray of shape (3, 3)"),
+        ({"none": history()}, {"lr": np.ones((3, 3))}, "lr must be a finite number from 0 up, got float64 ndarray of shape (3,)"),
         ({"none": history(), "batch": 1}, {}, f"histories['batch'] {SHAPE} ()"),
         ({"none": history()}, {"lr": [0.01]}, "histories['none'] must be a stack of shape (1, 4), as lr and gain are long, got (2, 4)"),
         ({"none": history()}, {"gain": [1, 2, 3, 4, 5]}, "histories['none'] must be a stack of shape (2, 5), as lr and gain are long, got (2, 4)"),
@@ -246,6 +248,7 @@ TABLE = "must be a table of n x n losses, n from 3, got"
         ({"one": np.ones((3, 4))}, f"surfaces['one'] {TABLE} shape (4, 3)"),
         ({"one": np.ones((2, 2))}, f"surfaces['one'] {TABLE} shape (2, 2)"),
         ({"one": "bowl"}, f"surfaces['one'] {TABLE} 'bowl'"),
+        (np.zeros((3, 3)), "surfaces must be a dict of one to three, got float64 ndarray of shape (3, 3)"),
         ({"one": [[1, 2], [3]]}, f"surfaces['one'] {TABLE} [[1, 2], [3]]"),
         ({"one": np.full((3, 3), np.nan)}, "surfaces['one'] must have a finite loss, got NaN or infinity everywhere"),
     ],
@@ -388,7 +391,7 @@ def test_the_page_gets_the_picture_of_the_settings_it_asked_for(made):
         "settings": {**explorer.initial, "gain": 1.5},
         "generation": explorer.generation,
     }
-    seen = look(X, None, Networks(1), **explorer.state)
+    seen = profile_of(X, None, Networks(1), **explorer.state)
     np.testing.assert_array_equal(
         np.frombuffer(explorer.shown["panels"][0]["lines"][0]["y"]), seen.pre_std
     )
@@ -546,7 +549,9 @@ def test_the_networks_are_builds_though_their_weights_are_only_scaled(settings):
 
 def test_gamma_beta_batch_and_norm_reach_the_network():
     settings = {"norm": "batch", "batch": 8, "gamma": 2.0, "beta": -1.0, "depth": 3, "width": 16}
-    seen = look(X, None, Networks(1), dtype="float32", gain=1.0, activation="relu", **settings)
+    seen = profile_of(
+        X, None, Networks(1), dtype="float32", gain=1.0, activation="relu", **settings
+    )
     np.testing.assert_allclose(seen.pre_mean, -1, atol=1e-5)
     np.testing.assert_allclose(seen.pre_std, 2, rtol=1e-3)
     assert (seen.counts.sum(-1) == 8 * 16).all()
@@ -794,6 +799,13 @@ def test_a_surface_that_is_not_finite_everywhere_is_shown_as_high_there():
     explorer = SurfaceExplorer({"one": heights})
     assert explorer.panels[0].shades.values[0, 0] == explorer.panels[0].shades.values[5, 3] == 2
     assert differences(explorer.picture) == []
+
+
+def test_a_plain_has_no_local_minimum():
+    heights = bowl()
+    heights[:4, :4] = np.inf
+    explorer = SurfaceExplorer({"one": heights})
+    assert explorer.picture.table[1][2] == "1"
 
 
 # --- running averages -----------------------------------------------------------------------------

@@ -9,9 +9,13 @@ import torch
 from torch import nn
 
 from helpers import (
+    AveragesExplorer,
     BatchNorm,
+    Explorer,
     LayerNorm,
     Linear,
+    ProductExplorer,
+    RecurrentExplorer,
     Residual,
     activations,
     batch_norm,
@@ -132,6 +136,13 @@ def under(hostile_settings, call):
 @pytest.mark.parametrize("call", MADE.values(), ids=MADE)
 def test_what_is_made_does_not_depend_on_global_settings(hostile_settings, call):
     assert_same(under(hostile_settings, call), call())
+
+
+@pytest.mark.parametrize(
+    "explorer", [AveragesExplorer, Explorer, ProductExplorer, RecurrentExplorer]
+)
+def test_what_an_explorer_shows_does_not_depend_on_global_settings(hostile_settings, explorer):
+    assert_same(under(hostile_settings, lambda: explorer().picture), explorer().picture)
 
 
 @pytest.mark.parametrize("call", MADE.values(), ids=MADE)

@@ -119,14 +119,12 @@ def test_curves_may_be_of_networks_of_different_depth():
 
 
 def test_a_limit_is_drawn_only_where_it_is_near():
-    largest = "largest float32", 3.4e38
+    largest = "largest float32", 3.4e38, "left"
     assert gradient([1, 2], limit=largest).limit is None
     panel = gradient([1, 1e60], limit=largest)
-    assert panel.limit == (*largest, "left") and differences(Picture([panel], [])) == []
-    assert gradient([1, INF], limit=largest).limit == (*largest, "left"), (
-        "what overflows came near it"
-    )
-    assert gradient([1e60, 1], limit=largest, backward=True).limit == (*largest, "right")
+    assert panel.limit == largest and differences(Picture([panel], [])) == []
+    assert gradient([1, INF], limit=largest).limit == largest, "what overflows came near it"
+    assert gradient([1e60, 1], limit=largest, backward=True).limit == largest
 
 
 @pytest.mark.parametrize("row", [[1, 2], [1e-45, 3e38], [1e-140, 1e160], [0.5], [3, 1e-9]])
@@ -195,7 +193,7 @@ def test_many_panels_stand_in_a_grid_and_a_pictures_own_words_come_first():
 
 def test_a_difference_would_be_found():
     def changed(change):
-        picture = Picture([gradient([1, INF], limit=("l", 3.4e38)), cells()], [])
+        picture = Picture([gradient([1, INF], limit=("l", 3.4e38, "left")), cells()], [])
         figure = draw(picture)
         change(figure)
         with pytest.MonkeyPatch.context() as patch:

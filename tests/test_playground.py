@@ -161,6 +161,12 @@ def test_before_the_first_step_a_run_shows_what_that_step_will_meet():
     assert before.update.min() > 0 and len(before.loss) == 0
 
 
+def test_a_learning_rate_of_zero_is_refused_at_the_start_and_later(rejects):
+    message = "lr must be a finite number from 1e-09 up, got 0"
+    rejects(lambda: Run(lr=0), message)
+    rejects(lambda: Run(**SMALL).turn(0, 64), message)
+
+
 def test_the_errors_are_measured_every_20_steps():
     run = Run(**SMALL).advance(45)
     assert [step for step, *_ in run.errors] == [0, 20, 40]

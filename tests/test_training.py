@@ -807,6 +807,14 @@ def test_a_bad_value_at_the_end_of_an_axis_is_named_before_anything_is_trained(
         sweep({"gain": [1.0, 2.0], axis: [good.pop(axis), -1]}, data, width=8, lr=0.1, **good)
 
 
+def test_values_that_are_too_large_together_are_named_before_anything_is_trained(data, monkeypatch):
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(
+        ValueError, match="^depth, width, inputs, classes and stack must be at most"
+    ):
+        sweep({"depth": [2, 1000], "width": [8, 1000]}, data, lr=0.1, epochs=1, batch=100)
+
+
 def test_sweep_names_an_argument_that_is_in_the_grid_and_fixed(rejects, data):
     message = "grid['lr'] must be a list of values, and lr not fixed as well, got [0.1]"
     rejects(lambda: sweep({"lr": [0.1]}, data, lr=0.1), message)

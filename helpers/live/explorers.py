@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from contourpy import contour_generator
 
-from ..arguments import choice, integer, number
+from ..arguments import choice, number, one_seed, require, shown
 from ..datasets import digits, recorded
 from ..networks import BatchNorm, Linear, Norm, batch_norm, build
 from ..signals import DTYPES, profile
@@ -24,12 +24,8 @@ UNIT_GAIN = CRITICAL | {"sigmoid": 4.0}
 MATRICES = ("random", "symmetric", "orthogonal")
 WINDOW = 5.0  # the pre-activations from -WINDOW to WINDOW are drawn
 CIVIDIS = ("#FEE838", "#C3B369", "#8A8678", "#575D6D", "#123570", "#00224E")
+DOUBLE = {"dtype": torch.double, "device": "cpu"}  # for new tensors: torch's defaults may differ
 SHARE = {"label": "gradient, as a share of the last", "quantity": "gradient", "backward": True}
-
-
-def seeded(seed):
-    """The seed as an int."""
-    return integer("seed", seed, 0, 2**63 - 1)
 
 
 def texts(head, *rows, form=""):
@@ -59,7 +55,7 @@ class Networks:
         return self.net
 
 
-def look(x, y, networks, *, dtype, batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
+def profile_of(x, y, networks, *, dtype, batch=EXAMPLES, gamma=1.0, beta=0.0, **network):
     """The Profile of the network of these settings, with its gradient if y is not None."""
     net = networks.build(**network)
     for layer in net.modules():
@@ -72,19 +68,19 @@ def look(x, y, networks, *, dtype, batch=EXAMPLES, gamma=1.0, beta=0.0, **networ
 def signal(x, y, networks, **settings):
     """The Picture of a network at initialization: its pre-activations z; with y, the signal and the
     gradient."""
-    seen, dtype = look(x, y, networks, **settings), settings["dtype"]
+    seen, dtype = profile_of(x, y, networks, **settings), settings["dtype"]
     std = seen.pre_std if y is None else seen.stream_std  # the measure: of z, or of the stream
     title = "Size of the signal: std of z" if y is None else "Forward: size of the signal"
-    rate, factor = growth(**settings)
+    name, factor = growth(**settings)
     grown = factor ** np.arange(seen.depth, dtype=float)
-    limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max
-    rows, law = {"measured": std}, rate and (rate, std[0] * grown)
+    limit = f"largest {dtype}", torch.finfo(DTYPES[dtype]).max, "left"
+    rows, law = {"measured": std}, name and (name, std[0] * grown)
     left = curves(title, "standard deviation", "size", rows, law=law, limit=limit)
     if y is None:
         right = histograms(seen)
     else:
         title, label = "Backward: size of the gradient", "length of the gradient"
-        rows, law = {"measured": seen.gradient}, rate and (rate, seen.gradient[-1] * grown[::-1])
+        rows, law = {"measured": seen.gradient}, name and (name, seen.gradient[-1] * grown[::-1])
         right = curves(title, label, "gradient", rows, law=law, backward=True)
     table = layer_table(seen, settings["activation"])
     return Picture([left, right], table, marks(**settings))
@@ -172,7 +168,7 @@ class Explorer(Live):
         optional = {"norm": norm, "batch": batch, "gamma": gamma, "beta": beta}
         optional |= {"skip": skip, "branch_scale": branch_scale, "order": order}
         settings |= {name: value for name, value in optional.items() if value is not None}
-        super().__init__(partial(signal, x[:EXAMPLES], y, Networks(seeded(seed))), settings)
+        super().__init__(partial(signal, x[:EXAMPLES], y, Networks(one_seed(seed))), settings)
 
 
 # --- a gradient as a product --------------------------------------------------------------------
@@ -182,7 +178,7 @@ def product(x, y, seed, factor, depth, activation):
     """The Picture of a gradient as a product, without and with "+ x", beside real networks'."""
     back = np.arange(depth, -1.0, -1)  # how many steps the gradient has come back
     titles = "Plain, x → F(x): F′ a layer", "With a skip, x → x + F(x): 1 + F′ a layer"
-    look = {"limit": ("smallest float32", 2.0**-149), "first": 0, **SHARE}
+    common = {"limit": ("smallest float32", 2.0**-149, "right"), "first": 0, **SHARE}
     panels = []
     for skip, title in enumerate(titles):
         lawful = skip and activation in ("relu", "linear")
@@ -190,7 +186,7 @@ def product(x, y, seed, factor, depth, activation):
         real = shares_of_last(x, y, seed, bool(skip), factor, depth, activation)
         rows = {"product": abs(skip + factor) ** back, "real network": real}
         intro = "With a skip: " if skip else "Plain: "
-        panels.append(curves(title, rows=rows, law=law, intro=intro, **look))
+        panels.append(curves(title, rows=rows, law=law, intro=intro, **common))
     table = texts(
         ["at layer 0", "plain", "with skip"],
         ["product", factor**depth, (1 + factor) ** depth],
@@ -223,7 +219,7 @@ class ProductExplorer(Live):
 
     def __init__(self, *, factor=0.85, depth=30, activation="relu", seed=1):
         x, y, *_ = digits(0)
-        compute = partial(product, x[:32].double(), y[:32], seeded(seed))
+        compute = partial(product, x[:32].double(), y[:32], one_seed(seed))
         super().__init__(compute, {"factor": factor, "depth": depth, "activation": activation})
 
 
@@ -235,10 +231,10 @@ def over_time(sizes, radii, gain, steps, matrix):
     back = np.arange(steps, -1.0, -1)  # how many steps the gradient has come back
     titles = "A new matrix in each step (depth)", "The same matrix in each step (time)"
     laws = {"gain a step": gain, "spectral radius a step": gain * radii[matrix]}
-    look, panels = {"first": 0, "unit": "step", **SHARE}, []
+    common, panels = {"first": 0, "unit": "step", **SHARE}, []
     for title, size, (name, factor) in zip(titles, sizes[matrix], laws.items()):
         rows, intro = {"measured": gain**back * size[steps::-1]}, f"{title.split(' (')[0]}: "
-        panels.append(curves(title, rows=rows, law=(name, factor**back), intro=intro, **look))
+        panels.append(curves(title, rows=rows, law=(name, factor**back), intro=intro, **common))
     rows = (
         ["law, a step", *laws.values()],
         ["gradient at step 0", *(p.lines[0].y[0] for p in panels)],
@@ -249,7 +245,7 @@ def over_time(sizes, radii, gain, steps, matrix):
 
 def weight_matrix(kind, generator):
     """A matrix of one of the kinds MATRICES, of gain 1: (64, 64), float64."""
-    random = torch.randn(64, 64, generator=generator, dtype=torch.double)
+    random = torch.randn(64, 64, generator=generator, **DOUBLE)
     if kind == "orthogonal":
         return torch.linalg.qr(random)[0]
     return (random if kind == "random" else (random + random.T) / 2**0.5) / 8
@@ -276,12 +272,12 @@ class RecurrentExplorer(Live):
     """
 
     def __init__(self, *, gain=1.0, steps=50, matrix="random", seed=1):
-        sizes, radii, self.seed = {}, {}, seeded(seed)
+        sizes, radii, self.seed = {}, {}, one_seed(seed)
         for kind in MATRICES:
             generator = torch.Generator().manual_seed(self.seed)
             weights = [weight_matrix(kind, generator) for _ in range(RANGES["steps"][1])]
             radii[kind] = float(torch.linalg.eigvals(weights[0]).abs().max())
-            start = torch.randn(16, 64, generator=generator, dtype=torch.double)
+            start = torch.randn(16, 64, generator=generator, **DOUBLE)
             sizes[kind] = way_back(start, weights), way_back(start, weights[:1] * len(weights))
         settings = {"gain": gain, "steps": steps, "matrix": matrix}
         super().__init__(partial(over_time, sizes, radii), settings, {"matrix": MATRICES})
@@ -296,7 +292,7 @@ def averages(z, z_test, seed, mode, batches, batch, momentum):
     running, single = np.array([[1.0, 0.0]] * (batches + 1)), np.empty((batches, 2))
     with torch.no_grad():
         for k in range(batches):
-            chosen = z[torch.randint(len(z), (batch,), generator=generator)]
+            chosen = z[torch.randint(len(z), (batch,), generator=generator, device="cpu")]
             norm(chosen)
             running[k + 1] = norm.running_var.item(), norm.running_mean.item()
             single[k] = chosen.var().item(), chosen.mean().item()
@@ -318,9 +314,13 @@ def averages(z, z_test, seed, mode, batches, batch, momentum):
     axes = Axis("output", -5, 5), Axis("density", 0, 0.6)
     lines = [Line(*density(output), "chosen mode"), Line(*density(in_train), "train mode", 1)]
     right = Panel("Output for the 297 test digits", *axes, lines, then)
-    rows = ["running averages", mean, variance], ["all training digits", z.mean(), z.var()]
-    rows += (["output", output.mean(), output.var()],)
-    table = texts(["", "mean", "variance"], *rows, form=".3f")
+    table = texts(
+        ["", "mean", "variance"],
+        ["running averages", mean, variance],
+        ["all training digits", z.mean(), z.var()],
+        ["output", output.mean(), output.var()],
+        form=".3f",
+    )
     return Picture([left, right], table)
 
 
@@ -343,7 +343,7 @@ class AveragesExplorer(Live):
         data = digits(0)
         layer = build(1, 1, inputs=64, classes=10, gain=2.0, seed=2)[0]
         with torch.no_grad():
-            compute = partial(averages, layer(data.x), layer(data.x_test), seeded(seed))
+            compute = partial(averages, layer(data.x), layer(data.x_test), one_seed(seed))
         settings = {"mode": mode, "batches": batches, "batch": batch, "momentum": momentum}
         super().__init__(compute, settings)
 
@@ -355,17 +355,16 @@ def training_map(histories, rates, gains, norm, epoch, lr, gain):
     """The Picture of the networks of a map after an epoch, and of how the chosen one was trained."""
     row, column, history = rates.index(lr), gains.index(gain), histories[norm]
     diverged = ~np.isfinite(history.loss[:epoch]).all(0)
-    right = np.where(diverged, np.nan, 1 - history.train_error[epoch - 1])
-    cells = [["×" if np.isnan(v) else f"{100 * v:.0f}" for v in values] for values in right]
+    accuracy = np.where(diverged, np.nan, 1 - history.train_error[epoch - 1])
+    cells = [["×" if np.isnan(v) else f"{100 * v:.0f}" for v in values] for values in accuracy]
     edges = (-0.5, len(gains) - 0.5), (-0.5, len(rates) - 0.5)
-    look = {"percent": True, "colors": CIVIDIS, "texts": cells}
-    shades = Shades(right, *edges, "train accuracy", **look)
+    shades = Shades(accuracy, *edges, "train accuracy", percent=True, colors=CIVIDIS, texts=cells)
     names = [[(k, f"{v:.2g}") for k, v in enumerate(values)] for values in (gains, rates)]
     axes = Axis("gain", *edges[0], ticks=names[0]), Axis("learning rate", *edges[1], ticks=names[1])
     frame = np.array([[-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5]])
     chosen = Line(column + frame[0], row + frame[1], style=1, kind="outline")
     lost = f", {diverged.sum()} diverged (×)" if diverged.any() else ""
-    over = f"{(right > 0.9).sum()} of {right.size} cells are over 90 %{lost}"
+    over = f"{(accuracy > 0.9).sum()} of {accuracy.size} cells are over 90 %{lost}"
     said = f"norm {norm}, epoch {epoch}: {over}."
     left = Panel("Train accuracy, %", *axes, [chosen], said, shades)
     lines, ends, epochs = [], [], np.arange(1, epoch + 1)
@@ -393,15 +392,13 @@ class MapExplorer(Live):
 
     def __init__(self, histories, lr, gain):
         rates, gains = distinct("lr", lr), distinct("gain", gain)
-        if not isinstance(histories, dict) or not 1 <= len(histories) <= 5:
-            raise ValueError(f"histories must be a dict of one to five, got {histories!r:.60}")
+        fine = isinstance(histories, dict) and 1 <= len(histories) <= 5
+        require(fine, "histories", "a dict of one to five", histories)
+        shape = len(rates), len(gains)
+        allowed = f"a stack of shape {shape}, as lr and gain are long"
         for name, one in histories.items():
             stack = getattr(one, "train_error", np.zeros(0)).shape[1:]
-            if not stack or stack != (len(rates), len(gains)):
-                shape = f"{(len(rates), len(gains))}, as lr and gain are long"
-                raise ValueError(
-                    f"histories[{name!r}] must be a stack of shape {shape}, got {stack}"
-                )
+            require(stack == shape, f"histories[{name!r}]", allowed, stack)
         epochs = min(one.epochs for one in histories.values())
         if epochs == 0:
             given = f"got a stopped run among {[*histories]}"
@@ -416,8 +413,8 @@ class MapExplorer(Live):
 def distinct(name, values):
     """The values of an axis as a list of floats."""
     found = [number(name, value, 0) for value in values] if np.iterable(values) else []
-    if not found or len({*found}) < len(found):
-        raise ValueError(f"{name} must be a list of different numbers, got {values!r:.60}")
+    fine = found and len({*found}) == len(found)
+    require(fine, name, "a list of different numbers", values)
     return found
 
 
@@ -466,7 +463,8 @@ def depths(record, axes, now, depth, norm=None, skip=None):
 
 class DepthExplorer(Live):
     """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and
-    how the chosen depth was trained. A button trains it now, with a new seed, and is followed.
+    how the chosen depth was trained. A button trains it now, from a seed that
+    was not recorded, and is followed.
 
     depth: a recorded one. norm: "none" or "batch"; None is "batch", without a control. skip: whether
     the networks have skips; None is False, without a control. Lessons 01 and 07.
@@ -474,14 +472,15 @@ class DepthExplorer(Live):
 
     def __init__(self, *, depth=20, norm=None, skip=None, seed=5):
         record, about = recorded("depths")
-        axes, self.fit, self.now, self.seed = about["axes"], about["fit"], {}, seeded(seed)
+        axes, self.fit, self.now, self.seed = about["axes"], about["fit"], {}, one_seed(seed)
         optional = {"norm": norm, "skip": skip}
         optional = {name: value for name, value in optional.items() if value is not None}
         choices = {"depth": axes["depth"], "norm": axes["norm"]}
-        act = "Trains a network of this depth, from a new seed", lambda: self.train(**self.settings)
+        meaning = "Trains a network of this depth, from a seed that was not recorded"
+        buttons = {"train this depth now": (meaning, lambda: self.train(**self.settings))}
         compute = partial(depths, record, axes, self.now)
         settings = {"depth": depth, **optional}
-        super().__init__(compute, settings, choices, {"train this depth now": act})
+        super().__init__(compute, settings, choices, buttons)
 
     def train(self, depth, norm=None, skip=None):
         """Trains a network as the recorded ones were, and shows it after every epoch."""
@@ -526,10 +525,12 @@ def surface(tables, radius, top, level):
 
 
 def minima(loss):
-    """Rows and columns of the inner places that are not above any of their eight neighbours."""
+    """Rows and columns of the inner places that are above none of their eight neighbours, and below
+    at least one."""
     size, shifts = len(loss) - 2, (0, 1, 2)
     around = [loss[a : a + size, b : b + size] for a in shifts for b in shifts]
-    return tuple(1 + places for places in np.nonzero(loss[1:-1, 1:-1] <= np.min(around, 0)))
+    low, high = np.min(around, 0), np.max(around, 0)
+    return tuple(1 + places for places in np.nonzero((loss[1:-1, 1:-1] == low) & (low < high)))
 
 
 def contour(side, loss, level):
@@ -550,8 +551,8 @@ class SurfaceExplorer(Live):
     """
 
     def __init__(self, surfaces, radius=1.0):
-        if not isinstance(surfaces, dict) or not 1 <= len(surfaces) <= 3:
-            raise ValueError(f"surfaces must be a dict of one to three, got {surfaces!r:.60}")
+        fine = isinstance(surfaces, dict) and 1 <= len(surfaces) <= 3
+        require(fine, "surfaces", "a dict of one to three", surfaces)
         tables = {str(name): square(name, loss) for name, loss in surfaces.items()}
         top = max(1e-9, *(loss[np.isfinite(loss)].max() for loss in tables.values()))
         tables = {name: np.nan_to_num(loss, nan=top, posinf=top) for name, loss in tables.items()}
@@ -567,7 +568,7 @@ def square(name, loss):
     except (TypeError, ValueError):
         found = np.zeros(0)
     if found.ndim != 2 or found.shape != (len(found),) * 2 or len(found) < 3:
-        given = f"shape {found.shape}" if found.size else f"{loss!r:.40}"
+        given = f"shape {found.shape}" if found.size else shown(loss)
         raise ValueError(
             f"surfaces[{name!r}] must be a table of n x n losses, n from 3, got {given}"
         )

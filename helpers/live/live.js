@@ -20,7 +20,7 @@ const live = (() => {
     if (!Number.isFinite(value)) return 'not finite'
     const size = Math.abs(value)
     const text = size !== 0 && (size < 1e-4 || size >= 1e5) ? value.toExponential(1) : String(+value.toPrecision(3))
-    return text.replace('-', '−').replace('e−', 'e-').replace('e+', 'e')
+    return text.replace(/^-/, '−').replace('e+', 'e')
   }
 
   const power = (exponent) => '10' + [...String(exponent)].map((sign) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(sign)]).join('')
@@ -212,7 +212,7 @@ const live = (() => {
     const atEnds = !panel.shades && names.every((name) => size(name) < 0.26 * width)  // else in a legend above
     const rows = atEnds ? [] : legendRows(named, width, size)
     const top = 6 + 16 * rows.length, bottom = height - 34
-    let y = scale(panel.y, bottom, top)
+    const y = scale(panel.y, bottom, top)
     const left = 20 + Math.max(...y.ticks.map((tick) => size(tick.text))), right = width - (atEnds ? ends + 14 : 8)
     const x = scale(panel.x, left, right)
 
@@ -296,11 +296,8 @@ const live = (() => {
   }
 
   function sample(context, line, at, y, colors) {
-    const short = { ...line, x: [at, at + 12, at + 24], y: [y, y, y] }, still = { at: (v) => v }
-    if (!KINDS[line.kind].width || KINDS[line.kind].size) {
-      trace(context, { ...short, x: [at + 12], y: [y] }, still, still, colors)
-    }
-    if (KINDS[line.kind].width) trace(context, { ...short, x: [at, at + 24], y: [y, y] }, still, still, colors)
+    const x = KINDS[line.kind].width ? [at, at + 12, at + 24] : [at + 12], pixels = { at: (px) => px }
+    trace(context, { ...line, x, y: x.map(() => y) }, pixels, pixels, colors)
   }
 
   // Names beside the lines' last points, moved apart where they would cover one another.
@@ -522,7 +519,7 @@ const live = (() => {
   function figure(root, { controls, buttons = [], ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
     let generation = 0, start = null, picture = null, pinned = null, waiting = null, colors = null
-    let specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
+    const specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
     const button = (name, meaning, act) => {
       const made = element('button', { type: 'button', title: meaning }, name)
       made.addEventListener('click', () => act(made.textContent))
@@ -535,8 +532,8 @@ const live = (() => {
     })
     const pressed = buttons.map(([name, meaning]) => button(name, meaning, press))
     const called = buttons.map(([name]) => name), presets = Math.max(0, called.indexOf('start'), called.indexOf('pause'))
-    const still = called.includes('reset') ? [] : [button('reset', 'Back to the settings at the start', () => { adopt(start); moved(1) }), pin]
-    const bar = element('div', { class: 'live-buttons' }, ...still, ...pressed.slice(presets))
+    const resetAndPin = called.includes('reset') ? [] : [button('reset', 'Back to the settings at the start', () => { adopt(start); moved(1) }), pin]
+    const bar = element('div', { class: 'live-buttons' }, ...resetAndPin, ...pressed.slice(presets))
     const panels = element('div', { class: 'live-panels' }), table = element('table'), said = element('p'), note = element('p', { class: 'live-note' })
     const figureElement = element('figure', {}, panels, element('figcaption', {}, table, said, note)), code = element('div', { class: 'live-code' })
     root.classList.add('live')
@@ -545,7 +542,7 @@ const live = (() => {
     root.append(above, figureElement, code)
     // JupyterLab acts on arrow keys and letters that reach the notebook.
     root.addEventListener('keydown', (event) => { if (!event.ctrlKey && !event.metaKey && event.key !== 'Tab') event.stopPropagation() })
-    let drawn = []
+    const drawn = []
 
     const settings = () => Object.fromEntries(specs.map(({ spec, control }) => [spec.name, control.get()]))
     const alike = (one, other) => specs.every(({ spec: { name } }) => one[name] === other[name])

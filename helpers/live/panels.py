@@ -141,26 +141,24 @@ def curves(
     """A Panel with a line over the layers for each of `rows`, names and arrays, one value a layer.
 
     quantity, unit: what the sentence calls the values and the layers. first: the first layer's
-    number. law: a name and predicted values. limit: a name and a number, drawn where it is near.
+    number. law: a name and predicted values. limit: a name, a number and the name's side, drawn where it is near.
     backward: the sentence begins at the last layer, where a gradient comes from, after `intro`.
     """
-    numbers = [first + np.arange(len(row)) for row in rows.values()]
-    layers = max(numbers, key=len)
-    lines = [
-        Line(at, row, name, k) for k, (at, (name, row)) in enumerate(zip(numbers, rows.items()))
-    ]
-    lines += [Line(layers, law[1], law[0], kind="law")] if law else []
-    places, values = np.concatenate(numbers), np.concatenate([*rows.values()])
+    lines, said = [], []
+    for k, (name, row) in enumerate(rows.items()):
+        at = first + np.arange(len(row))
+        lines.append(Line(at, row, name, k))
+        begin = f"{name}: the" if len(rows) > 1 else "The"
+        said.append(tell(f"{begin} {quantity}", row, at, backward, unit))
+    layers = max((line.x for line in lines), key=len)
+    places = np.concatenate([line.x for line in lines])
+    values = np.concatenate([line.y for line in lines])
+    if law:
+        lines.append(Line(layers, law[1], law[0], kind="law"))
     finite = np.isfinite(values)
     y = decades(label, values if finite.all() or not limit else np.append(values, limit[1]))
-    if limit:  # its name stands where the line that begins near it is far from it
-        side = "right" if backward else "left"
-        limit = (*limit, side) if y.low < limit[1] < y.high else None
-    names = [f"{name}: the" for name in rows] if len(rows) > 1 else ["The"]
-    said = [
-        tell(f"{name} {quantity}", row, at, backward, unit)
-        for name, row, at in zip(names, rows.values(), numbers)
-    ]
+    if limit and not y.low < limit[1] < y.high:
+        limit = None
     return Panel(
         title, layer_axis(layers, unit), y, lines, intro + " ".join(said),
         lost=np.unique(places[~finite]), zero=np.unique(places[values == 0]), limit=limit,

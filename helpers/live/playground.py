@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from ..arguments import choice, integer
+from ..arguments import choice, integer, one_seed
 from ..datasets import spirals
 from .explorers import marks
 from .panels import Axis, Line, Panel, Picture, Shades, curves
@@ -50,7 +50,7 @@ class Playground(Live):
     def __init__(self, *, seed=0, **settings):
         for name in settings:
             choice("setting", name, tuple(DEFAULTS))
-        self.choices, seed = CHOICES, integer("seed", seed, 0, 2**63 - 1)
+        self.choices, seed = CHOICES, one_seed(seed)
         settings = {
             name: self.allowed(name, value) for name, value in (DEFAULTS | settings).items()
         }
@@ -257,12 +257,10 @@ def layers(runs):
         by_layer(runs, "size", "Size of the signal", "standard deviation"),
         by_layer(runs, "gradient", "Gradient of the loss", "length", backward=True),
         alike(runs),
-        by_layer(runs, "update", "Update / weights", "share", limit=("1/1000", 1e-3)),
+        by_layer(runs, "update", "Update / weights", "share", limit=("1/1000", 1e-3, "right")),
     ]
     for panel in panels:  # no layer that no run has
         panel.x = Axis("layer", 0.5, max(len(r.size) for r in runs.values()) + 0.5, whole=True)
-    if panels[-1].limit:  # named on the right: the updates of the first layers come near it
-        panels[-1].limit = (*panels[-1].limit[:2], "right")
     return panels
 
 

@@ -106,7 +106,7 @@ class Run:
         """Goes on with this learning rate and batch size. Returns the names of what has changed."""
         given = {"lr": lr, "batch": batch}
         changed = {name: value for name, value in given.items() if value != self.settings[name]}
-        self.trainer.lr, self.trainer.batch = lr, batch
+        self.trainer.lr, self.trainer.batch = number("lr", lr, 1e-9), batch
         self.settings.update(changed)
         self.turned = self.turned or bool(changed and self.step)
         return [*changed]
@@ -223,7 +223,7 @@ class Worker:
     """A Run, and a thread that trains it and obeys commands between two steps.
 
     Its state, which the thread alone changes: `run`; `snapshot`, what is shown of it; `kept`, the
-    snapshots of earlier runs; `note`, what the last command did, in words. Others ask for settings,
+    snapshots of earlier runs; `note`, what the last command did, in words, which `train` empties. Others ask for settings,
     for commands, and for steps: `left` of them are still to be taken, math.inf until a pause.
 
     show: is called in the thread when there is something new. The thread ends when nothing is left
@@ -234,9 +234,9 @@ class Worker:
         self.settings, self.seed, self.show = settings, seed, show
         self.run = Run(**settings, seed=seed)
         self.snapshot, self.kept, self.note = self.run.look(), [], ""
-        self.left, self.commands = 0, deque()
-        self.lock, self.thread = threading.Lock(), None  # the lock is for what this line and ...
-        self.shown = self.drawn = 0  # ... this one name: pictures shown, and drawn by the page
+        self.left, self.commands, self.thread = 0, deque(), None
+        self.lock = threading.Lock()  # held to start the thread, and to change what several change
+        self.shown = self.drawn = 0  # pictures shown, and drawn by the page
         self.heard = self.due = 0.0  # when the page last answered; when the next picture may come
         self.pace = 0.0  # seconds that the last step took which was not shown
         self.unwatched = False  # whether there is a later step than the last that was watched
@@ -257,7 +257,9 @@ class Worker:
     def train(self, steps):
         """Asks for so many steps from now on; math.inf: until a pause; 0: a pause."""
         with self.lock:
-            self.left, self.note = steps, "" if steps else self.note
+            self.left = steps
+            if steps:
+                self.note = ""
             self.heard, self.drawn, self.due = time.monotonic(), self.shown, 0.0
             self.wake()
 

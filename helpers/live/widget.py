@@ -131,9 +131,7 @@ class Live(anywidget.AnyWidget):
     def allowed(self, name, value):
         """The value of a setting; raises a ValueError if it is not allowed."""
         if name in self.choices or name in MENUS:
-            options = tuple(self.choices.get(name) or MENUS[name][0])
-            alike = [option for option in options if same(option, value)]
-            return alike[0] if alike else choice(name, value, options)
+            return choice(name, value, tuple(self.choices.get(name) or MENUS[name][0]))
         low, high, step, _ = RANGES[name]
         return (integer if step == 1 else number)(name, value, low, high)
 
@@ -161,13 +159,6 @@ class Live(anywidget.AnyWidget):
         display(data, metadata=metadata, raw=True)
         live, metadata = self._repr_mimebundle_()
         display({**live, "text/plain": ""}, metadata=metadata, raw=True)
-
-
-def same(option, value):
-    """Whether a value is this option: 1 is 1.0, NumPy's are Python's, but no number is a bool."""
-    bools = (bool, np.bool_)
-    alike = isinstance(option, bools) == isinstance(value, bools)
-    return alike and np.isscalar(value) and option == value
 
 
 def encode(value):

@@ -20,7 +20,7 @@ from helpers import (
     RecurrentExplorer,
     SurfaceExplorer,
 )
-from helpers.live.explorers import look
+from helpers.live.explorers import profile_of
 from helpers.live.panels import Axis, Line, Panel, Picture, Shades
 from helpers.live.widget import EXAMPLES, MENUS, RANGES
 from helpers.pages import figures
@@ -262,7 +262,7 @@ def check(explorer, compute, settings):
     explorer.set(**settings)
     ours, page, widths = explorer.picture, rebuilt(compute(settings)), ()
     if any(panel.shades for panel in ours.panels):
-        seen = look(*explorer.compute.args, **settings)
+        seen = profile_of(*explorer.compute.args, **settings)
         widths = np.nan_to_num(seen.edges[:, 1] - seen.edges[:, 0])
     found = distance(ours, page, widths, settings["dtype"])
     allowed = np.array([1e-3 if settings.get("norm") == "batch" else 1e-4, 2e-3])
