@@ -425,7 +425,7 @@ def course(tmp_path_factory):
 
 SAMPLE = (
     "reference", "empty", "last_year", "wrong", "stumbles", "loops", "old", "picture", "two", "files", "test_copied", "foreign_cell", "bare", "no_json",
-    "corrupt_zip", "patched", "hooked", "settings", "by_chance", "exit", "after_a_moment", "odd_output", "marker",
+    "corrupt_zip", "patched", "hooked", "settings", "by_chance", "vandal", "exit", "after_a_moment", "odd_output", "marker",
 )  # fmt: skip  # of the class that tests/grading_table.py grades
 
 

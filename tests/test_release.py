@@ -204,9 +204,15 @@ def test_a_part_that_is_none_is_not_compared(tmp_path):
     )  # fmt: skip
     module = {"look": look, "__file__": str(tmp_path / "checks.py")}
     (tmp_path / "checks.json").write_text(recorded.record({"task": exercise}, module))
-    recorded.check(module, "task", abs)
+    check, _ = recorded.checks(module)
+    check("task", abs)
     with pytest.raises(Mistake, match="^the sign$"):
-        recorded.check(module, "task", lambda x: x)
+        check("task", lambda x: x)
+    (tmp_path / "checks.json").unlink()
+    check("task", abs)  # what was there when the checks were made counts
+    check, _ = recorded.checks(module)
+    with pytest.raises(FileNotFoundError, match="^checks.json is missing: put it beside checks.py"):
+        check("task", abs)
 
 
 def test_the_hidden_instances_are_those_of_the_seed(released, monkeypatch):
@@ -217,6 +223,7 @@ def test_the_hidden_instances_are_those_of_the_seed(released, monkeypatch):
     answer = hand_out.exercises("A1", 1)["critical_gain"].answer
     checks().hand_in("critical_gain", answer)  # at home: the instances that all see
     (folder / "hidden.json").write_text(hand_out.hidden("A1", 77), encoding="utf-8")
+    sys.modules.pop("checks")
     checks().hand_in("critical_gain", answer)
     monkeypatch.setattr(grading, "course_seed", lambda: 77)
     at_home, for_the_mark = (grading.marked([one], "A1", "critical_gain") for one in shown)

@@ -24,25 +24,30 @@ FUNCTIONS = {name: getattr(Exercise, name) for name in ("look", "measure", "acce
 
 
 def checks(module):
-    """The functions `check` and `hand_in` of a module, which is given as its globals()."""
-    return partial(check, module), partial(hand_in, module)
+    """The functions `check` and `hand_in` of a module, which is given as its globals().
+
+    The files beside it are read at once: what a student runs may change the folder.
+    """
+    paths = [Path(module["__file__"]).with_name(name) for name in (CHECKS, HIDDEN)]
+    files = {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
+    return partial(check, module, files), partial(hand_in, module, files)
 
 
-def check(module, name, answer):
+def check(module, files, name, answer):
     """Prints whether `answer` is right; raises Mistake, with the likely reason, if not, as every exercise's check does."""
-    judge.check(name, answer, read(module))
+    judge.check(name, answer, read(module, files))
 
 
-def hand_in(module, name, answer):
+def hand_in(module, files, name, answer):
     """Puts what `answer` gives on the hidden instances into the cell's output, as plain numbers, and judges nothing.
 
     A grader judges it in another process, which no trick in this one reaches. Raises Mistake where the answer stops.
     """
-    exercise, hidden = read(module)[name], Path(module["__file__"]).with_name(HIDDEN)
+    exercise = read(module, files)[name]
     with fixed_settings():
         instances = exercise.instances(None)
-        if hidden.exists():
-            instances = restored(json.loads(hidden.read_text(encoding="utf-8"))[name])
+        if HIDDEN in files:
+            instances = restored(json.loads(files[HIDDEN])[name])
         text = asked(exercise.look, name, answer, instances)
     display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
 
@@ -88,11 +93,15 @@ def recorded(name, exercise, module):
     return found
 
 
-def read(module):
+def read(module, files):
     """The exercises that are recorded beside a module: an answer and its mistakes are lists of outputs."""
-    text = Path(module["__file__"]).with_name(CHECKS).read_text(encoding="utf-8")
+    if CHECKS not in files:
+        raise FileNotFoundError(
+            f"{CHECKS} is missing: put it beside checks.py and restart the kernel"
+        )
     with fixed_settings():
-        return {name: exercise_from(found, module) for name, found in json.loads(text).items()}
+        found = json.loads(files[CHECKS])
+        return {name: exercise_from(each, module) for name, each in found.items()}
 
 
 def exercise_from(found, module):
