@@ -79,22 +79,31 @@ def seeds(value, stack):
     return np.ravel(_entries("seed", "an integer", value, stack, one_seed)).tolist()
 
 
+def class_numbers(name, y, classes):
+    """Raises ValueError unless the entries of the tensor y are from 0 to `classes` - 1."""
+    low, high = (value.item() for value in y.aminmax())
+    fine = low >= 0 and high < classes
+    allowed = f"class numbers from 0 to {classes - 1}"
+    require(fine, name, allowed, low if low < 0 else high)
+
+
 def _entries(name, kind, value, stack, valid):
     """A number, or a list of the shape `stack` (None: any), each entry checked by `valid`."""
-    value = plain(value)
-    if not isinstance(value, (list, tuple, np.ndarray, torch.Tensor)):
-        return valid(value)
+    given = plain(value)
     allowed = kind if stack is None else f"{kind} or have the stack's shape {tuple(stack)}"
+    if isinstance(given, (np.ndarray, torch.Tensor)):
+        require(not getattr(given, "is_meta", False), name, allowed, given)
+        given = given.tolist()
+    if not isinstance(given, (list, tuple)):
+        return valid(given)
+    found = [_entries(name, kind, entry, None, valid) for entry in given]
     try:
-        array = np.array(value.tolist() if isinstance(value, torch.Tensor) else value)
-    except (TypeError, ValueError, RuntimeError):
-        array = np.array(None)
-    require(array.dtype.kind in "biufc", name, allowed, value)
-    if stack is not None and array.shape != tuple(stack):
-        raise ValueError(f"{name} must be {allowed}, got shape {array.shape}")
-    for entry in array.ravel().tolist():
-        valid(entry)
-    return array.tolist()
+        shape = np.shape(found)
+    except ValueError:  # lists of different lengths
+        require(False, name, allowed, value)
+    if stack is not None and shape != tuple(stack):
+        raise ValueError(f"{name} must be {allowed}, got shape {shape}")
+    return found
 
 
 def plain(value):

@@ -40,7 +40,7 @@ def _sums(folder):
     require(isinstance(folder, (str, os.PathLike)), "folder", "the path of a folder", folder)
     try:
         lines = (Path(folder) / "SHA256SUMS").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise _damaged("SHA256SUMS", "is missing") from None
     # A line: 64 hexadecimal digits, two blanks, a name.
     return {line[66:]: line[:64] for line in lines.splitlines()}
@@ -118,7 +118,8 @@ def spirals(seed: int = 0) -> Split:
     """800 points on two spirals that wind around each other: 2 features, 2 classes, 200 held out.
 
     Each spiral turns 1.5 times and ends at radius 1. Noise of standard deviation 0.03 is added to
-    both coordinates, and in the end all is scaled to standard deviation 1.
+    both coordinates. In the end all is brought to mean 0 and standard deviation 1, those of the
+    training part.
     Raises ValueError on a bad seed.
     After Lang & Witbrock 1988, "Learning to Tell Two Spirals Apart". Lesson 09.
     """

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .arguments import choice, integer
+from .arguments import choice, integer, require
 from .datasets import DATA, DamagedData, Split, digits, recorded, save
 from .executors import gather, start
 from .networks import Linear, build, build_conv
@@ -186,6 +186,10 @@ def record(
     except (RuntimeError, AssertionError, TypeError):  # AssertionError where there is no CUDA
         allowed = "one that torch finds here, such as 'cpu'"
         raise ValueError(f"device must be {allowed}, got {device!r}") from None
+    device, whole = str(device), Path(out) / f"{name}.npz"
+    part = whole.with_suffix(".part")
+    fine = again or part.exists() or not whole.exists()
+    require(fine, "again", f"True to replace {whole}", again)
     if workers is None and executor == "processes" and device != "cpu":
         workers = 1
     executor = start(executor, workers)
@@ -193,7 +197,7 @@ def record(
     axes = experiment.axes if stacked else {"seed": seeds, **experiment.axes}
     config = {"experiment": name, "axes": axes, "seeds": seeds, "fit": experiment.fit}
     config |= {"torch": torch.__version__, "device": device}
-    folder = _unfinished(Path(out) / f"{name}.part", config, again)
+    folder = _unfinished(part, config, again)
 
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     paths = [folder / f"{k}.npz" for k in range(len(cells))]
@@ -222,10 +226,10 @@ def record(
 
 def _unfinished(folder, config, again):
     """The folder of the finished runs, after it was begun with the same `config`."""
+    begun, text = folder / "config.json", json.dumps(config)
     if again:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    begun, text = folder / "config.json", json.dumps(config)
     if begun.exists() and begun.read_text(encoding="utf-8") != text:
         advice = "finish it with those, or begin anew with --again"
         raise ValueError(f"{folder} was begun with other settings: {advice}")
@@ -272,7 +276,7 @@ def main(arguments=None):
         sys.exit(f"\nstopped; {later}")
     except (DamagedData, ValueError, ImportError) as mistake:
         sys.exit(f"{mistake}")
-    except (OSError, BrokenExecutor, CancelledError) as failure:
+    except (OSError, RuntimeError, CancelledError) as failure:
         sys.exit(f"{str(failure) or type(failure).__name__}; {later}")
     print(f"{path} is recorded")
 

@@ -16,6 +16,7 @@ from torch import nn
 from .arguments import (
     FLOAT32,
     choice,
+    class_numbers,
     few_enough,
     integer,
     number,
@@ -45,6 +46,7 @@ class Linear(nn.Module):
     He et al. 2015, "Delving Deep into Rectifiers", for gain = sqrt(2). In every lesson, by `build`.
     """
 
+    @torch.inference_mode(False)  # under a caller's inference mode, weights could not be trained
     def __init__(self, fan_in, fan_out, *, gain=1.0, bias=True, stack=(), generator):
         super().__init__()
         self.fan_in = integer("fan_in", fan_in, 1, MOST)
@@ -136,6 +138,7 @@ class Norm(nn.Module):
     float32, as torch.nn does it.
     """
 
+    @torch.inference_mode(False)
     def __init__(self, width, *, eps=1e-5, stack=()):
         super().__init__()
         self.width, self.eps = integer("width", width, 1, MOST), number("eps", eps, 0)
@@ -156,8 +159,8 @@ class Norm(nn.Module):
 class BatchNorm(Norm):
     """batch_norm with running averages: torch.nn.BatchNorm1d, but with gamma and beta as names.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta (learned), running_mean,
-    running_var: (*stack, width).
+    x: (batch, width), the same for every network, or (*stack, batch, width). Returns
+    (*stack, batch, width). gamma, beta (learned), running_mean, running_var: (*stack, width).
     train(): normalizes by the batch's mean and biased variance. Moves the running averages a share
     `momentum` of the way to the batch's mean and *unbiased* variance; with momentum=None they are
     plain averages over all batches.
@@ -167,6 +170,7 @@ class BatchNorm(Norm):
     Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. Lessons 03, 04 and 08.
     """
 
+    @torch.inference_mode(False)
     def __init__(self, width, *, eps=1e-5, momentum=0.1, stack=()):
         super().__init__(width, eps=eps, stack=stack)
         self.momentum = momentum if momentum is None else number("momentum", momentum, 0, 1)
@@ -175,6 +179,7 @@ class BatchNorm(Norm):
         self.register_buffer("num_batches_tracked", torch.tensor(0, device="cpu"))
 
     def normalize(self, x, gamma, beta):
+        x = x.expand(*self.stack, *x.shape[-2:])  # one batch may serve the whole stack
         if self.training:
             mean, var = batch_moments(x)  # the gradient flows through both
             self.move_averages(mean, var, batch=x.shape[-2])
@@ -201,8 +206,9 @@ class BatchNorm(Norm):
 class LayerNorm(Norm):
     """Each example's values, brought to mean 0 and variance 1 over the units, then gamma and beta.
 
-    x: (*stack, batch, width), and so is the result. gamma, beta: (*stack, width), learned. There
-    are no running averages: an example does not depend on its batch.
+    x: (batch, width), the same for every network, or (*stack, batch, width). Returns
+    (*stack, batch, width). gamma, beta: (*stack, width), learned. There are no running averages: an
+    example does not depend on its batch.
     Raises ValueError on an x of another shape or dtype.
     Ba et al. 2016, "Layer Normalization". Lessons 03, 04 and 09.
     """
@@ -228,6 +234,7 @@ class Residual(nn.Module):
     You Need", for the learned scale that starts at 0. Lessons 06 and 07.
     """
 
+    @torch.inference_mode(False)
     def __init__(self, branch, scale=1.0, shortcut=None):
         super().__init__()
         is_list = isinstance(branch, (list, tuple, nn.Sequential, nn.ModuleList))
@@ -256,7 +263,7 @@ class Residual(nn.Module):
         return f"scale={scale}{learned}"
 
 
-@torch.inference_mode(False)  # under a caller's inference mode, weights could not be trained
+@torch.inference_mode(False)
 def build(
     depth: int,
     width: int,
@@ -314,18 +321,15 @@ def build(
         return [] if norm == "none" else [NORMS[norm](width, stack=stack)]
 
     act = ACTIVATIONS[activation]
-    if not skip:
-        layers = []
-        for fan_in in [inputs] + [width] * (depth - 1):
-            layers += [linear(fan_in), *norms(), act()]
-    elif order == "post":
+    if skip and order == "post":
         layers = [linear(inputs), *norms(), act()]
         for _ in range(depth - 1):
             layers += [Residual([linear(width), *norms()], scale), act()]
     else:
         layers = [linear(inputs)]
         for _ in range(depth - 1):
-            layers += [Residual([*norms(), act(), linear(width)], scale)]
+            block = [*norms(), act(), linear(width)]
+            layers += [Residual(block, scale)] if skip else block
         layers += [*norms(), act()]
     return nn.Sequential(*layers, Linear(width, classes, stack=stack, generator=generators))
 
@@ -349,7 +353,7 @@ class Shortcut(nn.Module):
         return f"channels={self.channels}, stride={self.stride}"
 
 
-@torch.inference_mode(False)  # or its weights could not be trained
+@torch.inference_mode(False)
 def build_conv(
     depth, *, channels=(8, 16, 32), image=(1, 8, 8), classes=10, norm="batch", skip=False, seed=0
 ):
@@ -401,18 +405,17 @@ def cross_entropy(scores, y):
     y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError on anything else.
     """
     fine = isinstance(scores, torch.Tensor) and scores.dim() > 1 and scores.is_floating_point()
+    fine = fine and scores.numel() > 0
     require(fine, "scores", "a floating-point tensor of shape (*stack, batch, classes)", scores)
     rows, (batch, classes) = scores.shape[:-1], scores.shape[-2:]
     fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape in ((batch,), rows)
     require(fine, "y", f"an int64 tensor of shape ({batch},)", y)
+    require(y.device == scores.device, "y", f"on {scores.device}, as scores are", str(y.device))
+    class_numbers(
+        "y", y, classes
+    )  # torch would leave out the examples of class -100, and say nothing
     flat = scores.flatten(0, -2), y.expand(rows).flatten()
-    try:  # without a word, torch would leave out every example of the class `ignore_index`, -100
-        each = nn.functional.cross_entropy(*flat, reduction="none", ignore_index=-(2**63))
-    except IndexError:
-        found = f"{int(y.min())} to {int(y.max())}"
-        allowed = f"class numbers from 0 to {classes - 1}"
-        raise ValueError(f"y must be {allowed}, got {found}") from None
-    return each.view(rows).mean(-1)
+    return nn.functional.cross_entropy(*flat, reduction="none").view(rows).mean(-1)
 
 
 def _check_sizes(depth, width, inputs, classes, stack):
@@ -459,7 +462,8 @@ def _check_x(x, width, stack, dtype):
     """
     if not isinstance(x, torch.Tensor):
         require(False, "x", f"a tensor of {dtype}, as the weights are", x)
-    if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+    castable = x.is_floating_point() and torch.float64 not in (x.dtype, dtype)
+    if x.dtype != dtype and not (castable and torch.is_autocast_enabled(x.device.type)):
         raise ValueError(f"x must be a tensor of {dtype}, as the weights are, got {x.dtype}")
     if x.dim() < 2 or x.shape[-1] != width or x.shape[:-2] not in ((), stack):
         shapes = f"(batch, {width})"
@@ -468,11 +472,14 @@ def _check_x(x, width, stack, dtype):
 
 
 def _check_arrays(x, **others):
-    """ValueError unless x is an array (..., batch, width) and each other one is (..., width)."""
+    """ValueError unless x is an array (*stack, batch, width), and each other one, of the same
+    kind, NumPy's or torch's, is (*stack, width)."""
     for name, array in {"x": x, **others}.items():
         fine = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
         fine = fine or (isinstance(array, torch.Tensor) and array.is_floating_point())
-        least = 2 if name == "x" else 1
-        fine = fine and array.ndim >= least and array.shape[-1] == x.shape[-1]
-        shape = "(..., batch, width)" if name == "x" else f"(..., {x.shape[-1]})"
+        if name == "x":
+            fine, shape = fine and array.ndim >= 2, "(*stack, batch, width)"
+        else:
+            shape = (*x.shape[:-2], x.shape[-1])
+            fine = fine and array.shape == shape and isinstance(array, type(x))
         require(fine, name, f"an array of numbers of shape {shape}", array)

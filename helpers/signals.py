@@ -2,7 +2,7 @@
 
 import copy
 import math
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.parameter import is_lazy
 
 from .arguments import choice, integer, require
@@ -17,7 +18,7 @@ from .networks import ACTIVATIONS, HALF, Residual, cross_entropy
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 INDEXES = (torch.int32, torch.int64)  # what an nn.Embedding takes
-SAMPLE = 2**13  # values of a layer that go into the statistics of its pre-activation, about
+SAMPLE = 2**13  # values of a layer that go into its histogram, about
 FLAT = 0.05  # tanh and sigmoid are saturated where the slope is below this share of the steepest
 KINDS = tuple(ACTIVATIONS.values())
 AT = {  # an activation at one number: each is monotone, so that extremes stay extremes
@@ -103,7 +104,8 @@ class Profile:
 def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The pre-activation z and the output a of every hidden layer, as a list of pairs (z, a).
 
-    A hidden layer ends with its activation function: nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
+    A hidden layer ends with its activation function: nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity,
+    wherever one stands.
     net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
     z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
     the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
@@ -141,15 +143,18 @@ def similarity(a: torch.Tensor) -> np.ndarray:
 
     a: (*stack, batch, width). Returns numbers of shape `stack`. 1: the layer says the same of all
     images, the network is stuck. 0: they are as different as by chance. The correlation is over the
-    units. An image whose outputs are all equal is left out. NaN if fewer than two others are there.
+    units. An image whose outputs are all equal, to a millionth
+    of their mean, is left out. NaN if fewer than two others are there.
     Why not the mean cosine? Outputs of ReLU and sigmoid are positive: that alone makes it 0.3 and
     0.9. Why not the share of the variance that all images have in common? In a deep ReLU network
     images differ in length only, but that share stays at 0.9. Raises ValueError on another a.
     Poole et al. 2016, "Exponential Expressivity in Deep Neural Networks". Lessons 02, 07 and 09.
     """
-    fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point()
+    fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point() and not a.is_meta
     require(fine, "a", "a floating-point tensor of shape (*stack, batch, width)", a)
     a = a.detach().cpu().double()
+    largest = a.abs().amax(-1, keepdim=True)
+    a = a / torch.where(largest > 0, largest, 1.0)  # or squares could overflow
     mean = a.mean(-1, keepdim=True)
     away = a - mean
     length = away.norm(dim=-1)
@@ -193,12 +198,14 @@ def profile(
         np.errstate(all="ignore"),  # an overflow is shown, not warned of
     ):
         copies = _copies(dict(net.named_buffers()), parameters, cast, labels)
-        x = x.detach().to(device="cpu", dtype=None if x.dtype in INDEXES else cast)
+        x = x.detach().to(device="cpu", dtype=None if embeds and x.dtype in INDEXES else cast)
         if labels and x.is_floating_point():  # every layer has a gradient then, whatever is frozen
             x = (x.clone() if x.is_inference() else x).requires_grad_()
         with watch.over(parts):
             scores = torch.func.functional_call(net, copies, (x,)) if copies else net(x)
-        return Profile(**watch.columns(scores), **(watch.gradients(scores, y) if labels else {}))
+        return Profile(
+            **watch.columns(scores), **(watch.gradients(scores, y.cpu()) if labels else {})
+        )
 
 
 def _check_parts(parts, parameters):
@@ -220,7 +227,8 @@ def _check_parts(parts, parameters):
 def _is_other_activation(part):
     """Whether a module is an activation of torch.nn that is none of ACTIVATIONS, such as GELU."""
     allowed = *KINDS, nn.Softmax, nn.LogSoftmax, nn.MultiheadAttention  # these make scores
-    return type(part).__module__ == nn.ReLU.__module__ and not isinstance(part, allowed)
+    bases = {base.__module__ for base in type(part).__mro__}
+    return nn.ReLU.__module__ in bases and not isinstance(part, allowed)
 
 
 def _check_batch(x, y, parameters, any_dtype):
@@ -228,6 +236,7 @@ def _check_batch(x, y, parameters, any_dtype):
     fine = isinstance(x, torch.Tensor) and x.dim() > 1 and 0 not in x.shape and not x.is_meta
     require(fine, "x", "a tensor of shape (batch, inputs)", x)
     fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape == x.shape[-2:-1]
+    fine = fine and not y.is_meta
     require(y is None or fine, "y", f"an int64 tensor of shape ({x.shape[-2]},)", y)
     kinds = {value.dtype for value in parameters if value.is_floating_point()}
     any_dtype = any_dtype or torch.is_autocast_enabled("cpu")
@@ -252,7 +261,7 @@ class _Seen(NamedTuple):
 
     records: list  # one for each network
     shape: torch.Size  # of z
-    stream: torch.Tensor  # or z, where there is none
+    edge: object  # of autograd's graph, to the stream, or to z, where there is none
     node: object  # of autograd's graph, which has made z
 
 
@@ -273,28 +282,22 @@ class _Watch:
     @contextmanager
     def over(self, parts):
         """Looks at a network's modules, by name, while the block runs; then the hooks are gone."""
-        hooks, in_place = [], []
         # A hook takes time. Weights matter to gradients, to streams and to nn.Identity only.
         others = any(isinstance(part, (nn.Identity, Residual)) for part in parts.values())
-        for name, part in parts.items():
-            if isinstance(part, Residual):
-                hooks.append(part.register_forward_pre_hook(self.block_begins))
-                hooks.append(part.register_forward_hook(self.block_ends))
-            elif kind := _kind(part):
-                hooks.append(part.register_forward_hook(partial(self.activation_ran, kind)))
-                if getattr(part, "inplace", False):
-                    in_place.append(part)
-            elif (self.labels or others) and _is_layer(name, part):
-                hooks.append(part.register_forward_hook(self.layer_ran))
-        try:
-            for part in in_place:
-                part.inplace = False  # or its input would be gone when it is looked at
+        with ExitStack() as undo:
+            for name, part in parts.items():
+                if isinstance(part, Residual):
+                    undo.enter_context(part.register_forward_pre_hook(self.block_begins))
+                    undo.enter_context(part.register_forward_hook(self.block_ends))
+                elif kind := _kind(part):
+                    ran = partial(self.activation_ran, kind)
+                    undo.enter_context(part.register_forward_hook(ran))
+                    if getattr(part, "inplace", False):
+                        undo.callback(setattr, part, "inplace", True)
+                        part.inplace = False  # or its input would be gone when it is looked at
+                elif (self.labels or others) and _is_layer(name, part):
+                    undo.enter_context(part.register_forward_hook(self.layer_ran))
             yield
-        finally:
-            for part in in_place:
-                part.inplace = True
-            for hook in hooks:
-                hook.remove()
 
     def block_begins(self, block, inputs):
         self.blocks, self.stream = self.blocks + 1, inputs[0]
@@ -315,11 +318,14 @@ class _Watch:
         if self.open:
             self.seen.pop()
         self.open = self.weighted = kind is nn.Identity
+        fine = self.stream is None or self.stream.dim() >= z.dim()
+        require(fine, "net", "a network whose stack begins before its first Residual", activation)
         signals = [signal.detach() for signal in (z, a, self.stream) if signal is not None]
         networks = zip(*(signal.flatten(0, -3) for signal in signals)) if z.dim() > 2 else [signals]
         records = [_record(kind, self.steps, *network) for network in networks]
-        stream = z if self.stream is None else self.stream
-        self.seen.append(_Seen(records, z.shape, stream, z.grad_fn))
+        stream = z if self.stream is None else self.stream  # which may later change in place
+        edge = get_gradient_edge(stream) if stream.requires_grad else None
+        self.seen.append(_Seen(records, z.shape, edge, z.grad_fn))
 
     def columns(self, scores):
         """The records as a Profile's arrays, if the pass was that of fully connected networks."""
@@ -342,11 +348,13 @@ class _Watch:
         stack = scores.shape[:-2]
         loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
         at = {
-            "gradient": [each.stream for each in self.seen],
+            "gradient": [each.edge for each in self.seen],
             "weight_gradient": self.weights(),
         }
         values = [value for column in at.values() for value in column]
-        asked = [value for value in values if value is not None and value.requires_grad]
+        asked = [
+            each for each in values if each is not None and getattr(each, "requires_grad", True)
+        ]
         found = {}
         if asked and loss.requires_grad:
             found = dict(zip(asked, torch.autograd.grad(loss, asked, allow_unused=True)))

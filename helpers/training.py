@@ -13,10 +13,20 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from .arguments import choice, integer, number, one_seed, per_network, plain, require, shown
+from .arguments import (
+    choice,
+    class_numbers,
+    integer,
+    number,
+    one_seed,
+    per_network,
+    plain,
+    require,
+    shown,
+)
 from .datasets import Split
 from .executors import gather
-from .networks import build, cross_entropy
+from .networks import BatchNorm, build, cross_entropy
 
 SCHEDULES = {
     "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
@@ -24,7 +34,7 @@ SCHEDULES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """How a run went: arrays of shape (epochs, *stack), one row for each finished epoch.
 
@@ -62,10 +72,13 @@ class Trainer:
         _scores(net, data.x_test, data.y_test, "data.y_test", first=1)
         self.net, self.data = net, data
         self.lr, self.batch = lr, integer("batch", batch, 1, len(data.x))
+        fine = self.batch > 1 or not any(isinstance(part, BatchNorm) for part in net.modules())
+        require(fine, "batch", "an integer from 2 up to train a BatchNorm", self.batch)
         momentum = number("momentum", momentum, 0, 1)
         self.generator = torch.Generator("cpu").manual_seed(one_seed(seed))
         weights = [*net.parameters()]
-        fine = any(weight.requires_grad and not weight.is_inference() for weight in weights)
+        fine = any(weight.requires_grad for weight in weights)
+        fine = fine and not any(weight.is_inference() for weight in weights)
         require(fine, "net", "a network with weights that can be trained", net)
         # torch 2.13's fused step leaves half-precision weights on a CPU as they are.
         fused = all(weight.dtype in (torch.float32, torch.float64) for weight in weights)
@@ -79,6 +92,7 @@ class Trainer:
         return self._lr
 
     @lr.setter
+    @torch.inference_mode(False)
     def lr(self, lr):
         dtype = torch.promote_types(self.data.x.dtype, torch.float32)
         self._lr = per_network("lr", lr, self.stack, low=0.0).to(self.data.x.device, dtype)
@@ -208,15 +222,13 @@ def _scores(net, x, y, y_name="y", first=None):
     shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else ()
     allowed = f"scores of shape (*stack, {count}, classes) for y of length {count}"
     require(shape[-2:-1] == (count,), "net(x)", allowed, scores)
-    low, high = (value.item() for value in y.aminmax())
-    allowed = f"classes from 0 to {shape[-1] - 1}"
-    require(low >= 0 and high < shape[-1], y_name, allowed, low if low < 0 else high)
+    class_numbers(y_name, y, shape[-1])
     return scores
 
 
 def _check_autocast():
     """Autocast would train with the weights of its cache, which no step changes."""
-    on = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    on = any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps", "xpu")))
     require(not on, "torch.autocast", "off in training", on)
 
 
@@ -243,7 +255,7 @@ FIT = {*signature(fit).parameters} - {"net", "data", "progress", "on_epoch"}
 STACKABLE = ("gain", "lr", "seed")  # what may differ between the networks of a stack
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sweep:
     """What `sweep` found: arrays with one axis for each entry of `grid`, in its order.
 
@@ -307,6 +319,8 @@ def _settings(grid, fixed, data):
         require(fine, f"grid[{name!r}]", allowed, values)
     for name, value in fixed.items():
         require(not _several(plain(value)), name, "one value", value)
+    for name in ("depth", "width", "lr", "epochs", "batch"):
+        require(name in plains or name in fixed, name, "in the grid or fixed", None)
     classes = int(max(data.y.max(), data.y_test.max())) + 1
     return plains, {"inputs": data.x.shape[-1], "classes": classes} | fixed
 

@@ -330,6 +330,11 @@ class Block(nn.Module):
         return self.act(x)
 
 
+class Gelu(nn.GELU):
+    """An activation of a user's own, which is none of the four."""
+
+
+STACK = [Linear(8, 8, stack=(3,), generator=torch.Generator())]
 BAD = {
     "fan_in": [
         lambda: Linear(0, 3, **DRAW),
@@ -352,6 +357,8 @@ BAD = {
         lambda: Linear(3, 3, gain=[1, 2], **DRAW),
         lambda: build(2, 4, gain=torch.ones(2, device="meta"), stack=(2,)),
         lambda: build(2, 4, gain=10**5000),
+        lambda: build(2, 4, gain=[1.0, True], stack=(2,)),
+        lambda: build(2, 4, gain=[[1.0], [1.0, 2.0]], stack=(2,)),
     ],
     "branch_scale": [lambda: build(2, 4, skip=True, branch_scale=10**400)],
     "stack": [
@@ -400,6 +407,7 @@ BAD = {
     "skip": [lambda: build_conv(8, skip=1), lambda: build(2, 4, skip=np.int64(1))],
     "seed": [
         lambda: build_conv(8, seed=[1, 2]),
+        lambda: build(2, 4, seed=[True, 2], stack=(2,)),
         lambda: build_conv(8, seed=-1),
         lambda: spirals(2.5),
         lambda: digits([1]),
@@ -422,6 +430,10 @@ BAD = {
     "gamma": [
         lambda: batch_norm(ROWS, 1.0, ONES),
         lambda: batch_norm(ROWS, torch.ones(1), ONES),
+        lambda: batch_norm(ROWS, torch.ones(1, 8), ONES),
+        lambda: batch_norm(ROWS, torch.ones(5, 8), ONES),
+        lambda: batch_norm(ROWS, ONES.numpy(), ONES),
+        lambda: batch_norm_backward(ROWS, ROWS, torch.ones(2, 8)),
         lambda: batch_norm_backward(ROWS, ROWS, torch.ones(9)),
     ],
     "beta": [lambda: batch_norm(ROWS, ONES, None)],
@@ -433,7 +445,11 @@ BAD = {
         lambda: batch_norm_backward(ROWS.tolist(), ROWS, ONES),
         lambda: batch_norm_backward(ROWS.expand(2, 5, 8), ROWS, ONES),
     ],
-    "scores": [lambda: cross_entropy(None, CLASSES), lambda: cross_entropy(ONES, CLASSES)],
+    "scores": [
+        lambda: cross_entropy(None, CLASSES),
+        lambda: cross_entropy(ONES, CLASSES),
+        lambda: cross_entropy(torch.ones(0, 8), CLASSES[:0]),
+    ],
     "y": [
         lambda: cross_entropy(ROWS, CLASSES[:4]),
         lambda: cross_entropy(ROWS, CLASSES.int()),
@@ -442,17 +458,28 @@ BAD = {
         lambda: cross_entropy(ROWS, CLASSES - 1),
         lambda: cross_entropy(ROWS, CLASSES - 100),
         lambda: profile(RELU, ROWS, CLASSES - 100),
+        lambda: profile(RELU, ROWS, CLASSES.to("meta")),
+        lambda: cross_entropy(ROWS, CLASSES.to("meta")),
+        lambda: cross_entropy(ROWS, torch.full((5,), -(2**63))),  # a NaN, as a whole number
     ],
     "net": [
         lambda: activations(None, ROWS),
         lambda: activations(nn.Linear(8, 8), ROWS),
         lambda: activations(nn.Sequential(nn.Linear(8, 8), Block()), ROWS),
+        lambda: activations(nn.Sequential(nn.Linear(8, 8), Gelu(), nn.ReLU()), ROWS),
+        lambda: profile(nn.Sequential(nn.Linear(8, 8), Gelu(), nn.ReLU()), ROWS),
+        lambda: profile(nn.Sequential(Residual([*STACK, nn.ReLU()]), *STACK), ROWS),
         lambda: profile(nn.Sequential(nn.LazyLinear(8), nn.ReLU()), ROWS),
         lambda: profile(nn.Sequential(nn.Linear(8, 8, device="meta"), nn.ReLU()), ROWS),
         lambda: profile(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.RNN(8, 3)), ROWS),
         lambda: profile(nn.Sequential(nn.Linear(8, 8), nn.Identity()), ROWS),
     ],
-    "a": [lambda: similarity(None), lambda: similarity(ONES), lambda: similarity(CLASSES[None])],
+    "a": [
+        lambda: similarity(ROWS.to("meta")),
+        lambda: similarity(None),
+        lambda: similarity(ONES),
+        lambda: similarity(CLASSES[None]),
+    ],
 }
 
 
@@ -467,5 +494,13 @@ def test_a_bad_argument_of_any_public_name_is_named_in_one_line(name, call):
 
 
 def test_a_folder_without_records_is_told_in_one_line(tmp_path):
-    with pytest.raises(DamagedData, match=r"^data/SHA256SUMS is missing; restore it with: [^\n]*$"):
-        recorded("depths", tmp_path)
+    (tmp_path / "file").touch()
+    for folder in tmp_path, tmp_path / "file":
+        message = r"^data/SHA256SUMS is missing; restore it with: [^\n]*$"
+        with pytest.raises(DamagedData, match=message):
+            recorded("depths", folder)
+
+
+def test_seeds_may_be_of_different_kinds():
+    net, same = (build(2, 4, seed=seeds, stack=(2,)) for seeds in ([5, np.uint64(3)], [5, 3]))
+    assert torch.equal(net[0].weight, same[0].weight)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from distributed import LocalCluster
 
 from helpers import build, digits, experiments, fit, recorded
@@ -258,6 +259,20 @@ def test_a_damaged_record_is_named_and_made_anew_on_request(tmp_path, capsys):
         SystemExit, match="thousand.npz is not the recorded file.*the same command with --again"
     ):
         main(["thousand", "--out", str(tmp_path)])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_record_is_replaced_only_on_request(tmp_path):
+    record("alone", seeds=2, out=tmp_path)
+    before = (tmp_path / "alone.npz").read_bytes()
+    for device in "cpu", torch.device("cpu"):
+        with pytest.raises(
+            ValueError, match="^again must be True to replace .*alone.npz, got False$"
+        ):
+            record("alone", seeds=1, out=tmp_path, device=device)
+    assert (tmp_path / "alone.npz").read_bytes() == before
+    record("alone", seeds=1, out=tmp_path, device=torch.device("cpu"), again=True)
+    assert recorded("alone", tmp_path)[1]["seeds"] == [0]
 
 
 def test_damaged_digits_are_named_in_one_line(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from helpers import activations as all_activations
 from helpers import build, build_conv, networks, profile
-from helpers.networks import LayerNorm, Linear, Norm, Residual, Shortcut
+from helpers.networks import BatchNorm, LayerNorm, Linear, Norm, Residual, Shortcut
 
 SMALL = {"depth": 4, "width": 12, "inputs": 8, "classes": 3}
 NORMS = ["none", "batch", "layer"]
@@ -517,3 +517,26 @@ def test_every_layer_says_its_sizes():
 def test_the_defaults_are_the_digits(x):
     assert build(2, 12)(torch.zeros(4, 64)).shape == (4, 10)
     assert build_conv(8)(torch.zeros(4, 64)).shape == (4, 10)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Linear(8, 8, generator=torch.Generator()),
+        lambda: BatchNorm(8),
+        lambda: LayerNorm(8),
+        lambda: Residual([nn.Tanh()], scale=0),
+    ],
+)
+def test_a_layer_that_was_made_in_inference_mode_can_be_trained(make, x):
+    with torch.inference_mode():
+        layer = make()
+    layer(x).sum().backward()
+    assert all(weight.grad is not None for weight in layer.parameters())
+    assert not any(buffer.is_inference() for buffer in layer.buffers())
+
+
+def test_one_batch_may_serve_a_stack_of_norms(x):
+    for norm in BatchNorm(8, stack=(3,)), LayerNorm(8, stack=(3,)):
+        expected = norm(x.expand(3, *x.shape))
+        assert torch.equal(norm(x), expected) and expected.shape == (3, 32, 8)

@@ -1315,3 +1315,38 @@ def test_an_activation_of_another_kind_is_refused_and_not_left_out(look):
     with pytest.raises(ValueError, match="activations of relu, tanh, sigmoid, linear.*LeakyReLU"):
         look(net, torch.ones(4, 8))
     assert look(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Softmax(-1)), torch.ones(4, 8))
+
+
+class InPlace(nn.Module):
+    """A residual block that adds to its input in place."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.act, self.layer, self.in_place = nn.ReLU(), nn.Linear(8, 8), in_place
+
+    def forward(self, x):
+        if not self.in_place:
+            return x + self.layer(self.act(x))
+        x += self.layer(self.act(x))
+        return x
+
+
+def test_the_gradient_is_that_of_the_sum_before_it_changes_in_place(x, y):
+    nets = []
+    for in_place in (False, True):
+        torch.manual_seed(0)
+        layers = [nn.Linear(8, 8), InPlace(in_place), InPlace(in_place), nn.Linear(8, 3)]
+        nets.append(nn.Sequential(*layers))
+    as_usual, changed = (profile(net, x, y).gradient for net in nets)
+    np.testing.assert_allclose(changed, as_usual, rtol=1e-6)
+
+
+def test_similarity_knows_no_largest_and_no_smallest_number():
+    a = normal(4, 30, dtype=torch.float64) + 1
+    for factor in 1e200, 1e-200:
+        assert helpers.similarity(factor * a) == pytest.approx(helpers.similarity(a), rel=1e-9)
+
+
+def test_whole_numbers_are_cast_to_the_dtype_that_is_asked_for():
+    net, x = build(**SMALL), torch.arange(40).reshape(5, 8)
+    np.testing.assert_array_equal(profile(net, x, dtype="float32").std, profile(net, x.float()).std)

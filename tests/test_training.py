@@ -479,7 +479,7 @@ BAD_DATA = {  # what is wrong with x or y: what is said, of data.x or data.y, an
         lambda x, y: (x.double(), y),
         "x must be a tensor of torch.float32, as the weights are, got torch.float64",
     ),
-    "negative": (lambda x, y: (x, y - 1), "y must be classes from 0 to 9, got -1"),
+    "negative": (lambda x, y: (x, y - 1), "y must be class numbers from 0 to 9, got -1"),
 }
 
 
@@ -519,7 +519,9 @@ def test_bad_test_data_are_named_before_anything_is_trained(rejects, data, call)
 def test_classes_that_the_network_does_not_have_are_named(rejects, data):
     small = build(**SIZES | {"classes": 9})
     for call, name in (train, "data.y"), (run, "data.y"), (ask, "y"):
-        rejects(lambda call=call: call(small, data), f"{name} must be classes from 0 to 8, got 9")
+        rejects(
+            lambda call=call: call(small, data), f"{name} must be class numbers from 0 to 8, got 9"
+        )
 
 
 def test_a_sweep_has_the_classes_that_only_the_test_part_has(data):
@@ -805,6 +807,41 @@ def test_a_bad_value_at_the_end_of_an_axis_is_named_before_anything_is_trained(
     monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step was taken"))
     with pytest.raises(ValueError, match=f"^{axis} must be .*, got -1$"):
         sweep({"gain": [1.0, 2.0], axis: [good.pop(axis), -1]}, data, width=8, lr=0.1, **good)
+
+
+@pytest.mark.parametrize(
+    "grid, fixed",
+    [
+        ({"norm": ["none", "batch"]}, {"batch": 1}),
+        ({"batch": [64, 1]}, {"norm": "batch"}),
+    ],
+)
+def test_a_batch_norm_that_would_train_on_one_example_is_named_before_anything_is_trained(
+    rejects, data, monkeypatch, grid, fixed
+):
+    monkeypatch.setattr(Trainer, "step", lambda *_: pytest.fail("a step was taken"))
+    settings = {"depth": 2, "width": 8, "lr": 0.1, "epochs": 1} | fixed
+    message = "batch must be an integer from 2 up to train a BatchNorm, got 1"
+    rejects(lambda: sweep(grid, data, **settings), message)
+
+
+@pytest.mark.parametrize("name", ["depth", "width", "lr", "epochs", "batch"])
+def test_sweep_names_an_argument_that_is_missing(rejects, data, name):
+    fixed = {key: value for key, value in SMALL.items() if key != name}
+    message = f"{name} must be in the grid or fixed, got None"
+    rejects(lambda: sweep({"gain": [1.0]}, data, **fixed), message)
+
+
+def test_a_learning_rate_may_be_set_in_inference_mode(data):
+    trainer = Trainer(build(2, 8), data, lr=0.1, batch=100)
+    with torch.inference_mode():
+        trainer.lr = 0.2
+    assert trainer.step().isfinite()
+
+
+def test_histories_can_be_told_apart(data):
+    one, other = (fit(build(1, 4), data, lr=0.1, epochs=1, batch=500) for _ in range(2))
+    assert one != other and len({one, other}) == 2
 
 
 def test_values_that_are_too_large_together_are_named_before_anything_is_trained(data, monkeypatch):
