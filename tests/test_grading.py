@@ -5,6 +5,8 @@ import json
 import logging
 import shutil
 import time
+from pathlib import Path
+from zipfile import ZipFile
 
 import collecting
 import grading
@@ -300,6 +302,7 @@ ZIPPED = grading_table.zipped
         ("anna_A1.ZIP", ZIPPED({"my homework.ipynb": PLAIN})),
         ("all.zip", ZIPPED({"anna_A1.zip": ZIPPED({"A1.ipynb": PLAIN})})),
         ("all.zip", ZIPPED({"anna_A1\\A1.ipynb": PLAIN})),
+        ("anna_A1.zip", ZIPPED({"./": "", "./A1.ipynb": PLAIN, "./._A1.ipynb": "x"})),
         ("anna_A1.zip", ZIPPED({"A1.ipynb": PLAIN, ".ipynb_checkpoints/A1-checkpoint.ipynb": "x", "__MACOSX/._A1.ipynb": "x", "Thumbs.db": "x"})),
     ],
 )  # fmt: skip
@@ -337,19 +340,67 @@ for at in (
         ({"anna_A1.rar": "x"}, "anna_A1.rar is refused: it is no notebook"),
         ({"anna_A1.ipynb": "x", "anna_A1.py": "x"}, "anna_A1.py is refused: it is no notebook"),
         ({"anna_A1.ipynb": PLAIN, "anna_A1 (1).ipynb": "x"}, "anna_A1 (1).ipynb is refused: anna_A1.ipynb is marked"),
-        ({"anna_A1.zip": ZIPPED({"a.ipynb": "x", "A1.ipynb": PLAIN})}, "a.ipynb is refused: A1.ipynb is marked"),
-        ({"anna_A1.zip": ZIPPED({})}, None),
+        ({"anna_A1.zip": ZIPPED({"a.ipynb": "x", "A1.ipynb": PLAIN})}, "anna_A1.zip/a.ipynb is refused: anna_A1.zip/A1.ipynb is marked"),
+        ({"anna_A1.zip": ZIPPED({})}, "anna_A1.zip is refused: it cannot be unpacked (there is no notebook in it)"),
+        ({"anna_A1.zip": ZIPPED({".ipynb_checkpoints/A1-checkpoint.ipynb": PLAIN, "empty/": ""})}, "there is no notebook in it"),
+        ({"Anna_A1.ipynb": "x", "anna_A1 (1).ipynb": "x"}, "anna_A1 (1).ipynb is refused: Anna_A1.ipynb is marked"),
+        ({"anna_A1 (1).ipynb": "x", "Anna_A1.ipynb": "x"}, "anna_A1 (1).ipynb is refused: Anna_A1.ipynb is marked"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_by_name_and_all_others_are_collected(files, said, tmp_path, caplog):
     found = collected(tmp_path, files | {"bob_A1.ipynb": PLAIN})
     assert found.pop("bob_A1.ipynb") == PLAIN and not (tmp_path / "up.ipynb").exists()
-    if said:
-        assert any("anna: " in line and said in line for line in caplog.text.splitlines())
-        assert said in found["anna_A1.ipynb"].replace("\\\\", "\\")
-        nbformat.validate(json.loads(found["anna_A1.ipynb"]))
-    else:
-        assert found == {}
+    [(name, text)] = found.items()
+    assert name.lower() == "anna_a1.ipynb" and said in text.replace("\\\\", "\\")
+    nbformat.validate(json.loads(text))
+    lines = [line.lower() for line in caplog.text.splitlines()]
+    assert any("anna: " in line and said.lower() in line for line in lines)
+
+
+@pytest.mark.parametrize("student", ["Zoe\u0308", "[anna]"])
+def test_the_usual_name_counts_also_where_a_name_is_cleaned(student, tmp_path):
+    files = {f"{student}_A1 (1).ipynb": "x", f"{student}_A1.ipynb": PLAIN}
+    [text] = collected(tmp_path, files).values()
+    assert "How large is the signal?" in text and f"{student}_A1 (1).ipynb is refused" in text
+
+
+@pytest.mark.parametrize(
+    "outer", [{"anna_A1.zip": ZIPPED({"bob_A1.ipynb": "x"})}, {"anna_A1/bob_A1.ipynb": "x"}]
+)
+@pytest.mark.parametrize("own", ["bob_A1.ipynb", "bob_A1.zip"])
+def test_what_lies_in_another_students_archive_replaces_no_notebook(outer, own, tmp_path, caplog):
+    content = ZIPPED({"my homework.ipynb": PLAIN}) if own.endswith("zip") else PLAIN
+    found = collected(tmp_path, outer | {own: content})
+    [where] = outer
+    assert "How large is the signal?" in found["bob_A1.ipynb"]
+    assert f"bob: {where.split('/')[0]}/bob_A1.ipynb is refused: {own}" in caplog.text
+
+
+def test_what_lies_in_another_students_archive_is_marked_where_there_is_no_other(tmp_path, caplog):
+    files = {"class_A1.zip": ZIPPED({"anna_A1.ipynb": PLAIN, "bob_A1.ipynb": PLAIN})}
+    assert collected(tmp_path, files) == {"anna_A1.ipynb": PLAIN, "bob_A1.ipynb": PLAIN}
+    assert "bob: class_A1.zip/bob_A1.ipynb is marked: there is no other notebook" in caplog.text
+
+
+def test_a_zip_file_is_closed_before_it_is_removed(tmp_path, monkeypatch):
+    """Windows removes no file that is open."""
+    opened, unlink = [], Path.unlink
+
+    class Archive(ZipFile):
+        def __init__(self, path):
+            super().__init__(path)
+            opened.append(self)
+
+    def remove(path):
+        if any(archive.fp for archive in opened):
+            raise PermissionError("the file is used by another process")
+        unlink(path)
+
+    monkeypatch.setattr(collecting, "ZipFile", Archive)
+    monkeypatch.setattr(Path, "unlink", remove)
+    files = {"anna_A1.zip": ZIPPED({"A1.ipynb": PLAIN})}
+    assert collected(tmp_path, files) == {"anna_A1.ipynb": PLAIN}
+    assert opened
 
 
 @pytest.mark.parametrize(
