@@ -1,8 +1,10 @@
 """What is handed in: read, put in form, run, marked and given back, each part by itself; and nbgrader's whole way, in the commands
 of the teacher's guide, by the slow tests at the end. The assignments are the two of small_course."""
 
+import itertools
 import json
 import logging
+import os
 import shutil
 import time
 from pathlib import Path
@@ -16,7 +18,7 @@ import nbgrader.api
 import pytest
 import small_course
 from grading_table import FOLDER, SEED, hand_out
-from nbformat.v4 import new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.nbgraderformat import MetadataValidator
@@ -438,6 +440,90 @@ def test_no_command_of_nbgrader_runs_without_a_good_seed(seed, monkeypatch, tmp_
     assert str(refused.value).startswith(message)
 
 
+# --- running -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """What `grading.Run` is told of a submission, beside which no files lie."""
+    (tmp_path / "source" / "A1").mkdir(parents=True)
+    monkeypatch.setattr(grading, "TEACHER", tmp_path)
+    monkeypatch.setattr(grading, "course_seed", lambda: 1)
+    monkeypatch.setattr(grading, "hidden", lambda assignment, seed: "")
+    return {"nbgrader": {"assignment": "A1", "student": "anna"}}
+
+
+def run(alone, *sources, **settings):
+    """The notebook of cells with these sources, after it was run."""
+    nb = new_notebook(cells=[*map(new_code_cell, sources)])
+    return grading.Run(**settings).preprocess(nb, alone)[0]
+
+
+LOOK = """
+import os
+import sys
+
+names = "PYTHONSTARTUP", "PYTHONSAFEPATH", "PIP_DRY_RUN", "PIP_NO_INDEX"
+print("spy" in globals(), [os.environ.get(name) for name in names], os.getcwd() in map(os.path.abspath, sys.path))
+"""
+
+
+def test_no_setting_of_the_teachers_decides_and_pip_installs_nothing(alone, monkeypatch, tmp_path):
+    startup = tmp_path / "profile_default" / "startup" / "spy.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("spy = 1")
+    for name, value in (
+        ("IPYTHONDIR", tmp_path),
+        ("PYTHONSTARTUP", startup),
+        ("PYTHONSAFEPATH", 1),
+    ):
+        monkeypatch.setenv(name, str(value))
+    before = dict(os.environ)
+    [cell] = run(alone, LOOK).cells
+    assert cell.outputs[0].text == "False [None, None, '1', '1'] True\n"
+    assert dict(os.environ) == before
+
+
+def test_a_count_that_is_none_spoils_no_notebook(alone):
+    nb = run(alone, "get_ipython().execution_count = -99", "print(5)")
+    assert nb.cells[1].outputs[0].text == "5\n"
+    nbformat.validate(nb)
+
+
+@pytest.mark.parametrize(
+    "timeout, said",
+    [(30, "all cells together took more than 2.5 minutes"), (-1, None), (None, None)],
+)
+def test_all_cells_together_have_a_limit_which_is_named(timeout, said, alone, monkeypatch):
+    """The clock is one on which each look takes 100 seconds."""
+    monkeypatch.setattr(grading, "monotonic", itertools.count(100, 100).__next__)
+    nb = run(alone, "1", "2", timeout=timeout)
+    if said:
+        assert nb.cells[0].source.endswith(f"- Not all was run: {said}.")
+        assert nb.cells[2].outputs[0].evalue == said
+    else:
+        assert [cell.outputs[0].data["text/plain"] for cell in nb.cells] == ["1", "2"]
+
+
+@pytest.mark.parametrize("failures, starts", [(0, 1), (2, 3), (9, 3)])
+def test_a_kernel_that_does_not_start_is_started_again(monkeypatch, alone, failures, starts):
+    """As where two graders work side by side, and one takes the port that the other's kernel was to have."""
+    seen = []
+
+    def start(self, nb, resources):
+        seen.append(nb)
+        if len(seen) <= failures:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(grading.Execute, "preprocess", start)
+    if failures < starts:
+        assert grading.Run().run(new_notebook(), alone) == (0, False)
+    else:
+        with pytest.raises(RuntimeError, match="Kernel died"):
+            grading.Run().run(new_notebook(), alone)
+    assert len(seen) == starts
+
+
 # --- feedback ------------------------------------------------------------------------------------------------------------------
 
 
@@ -487,30 +573,6 @@ def results(course):
     batch = {name: whole[name] for name in SAMPLE}
     found = grading_table.grade(course, batch, order=0, timeout=60)
     return {name: (submission, found[name]) for name, submission in batch.items()}
-
-
-@pytest.mark.parametrize("failures, starts", [(0, 1), (2, 3), (9, 3)])
-def test_a_kernel_that_does_not_start_is_started_again(monkeypatch, tmp_path, failures, starts):
-    """As where two graders work side by side, and one takes the port that the other's kernel was to have."""
-    (tmp_path / "source" / "A1").mkdir(parents=True)
-    monkeypatch.setattr(grading, "TEACHER", tmp_path)
-    monkeypatch.setattr(grading, "course_seed", lambda: 1)
-    monkeypatch.setattr(grading, "hidden", lambda assignment, seed: "")
-    seen = []
-
-    def start(self, nb, resources):
-        seen.append(nb)
-        if len(seen) <= failures:
-            raise RuntimeError("Kernel died before replying to kernel_info")
-
-    monkeypatch.setattr(grading.Execute, "preprocess", start)
-    resources = {"nbgrader": {"assignment": "A1", "student": "anna"}}
-    if failures < starts:
-        assert grading.Run().run(new_notebook(), resources) == (0, False)
-    else:
-        with pytest.raises(RuntimeError, match="Kernel died"):
-            grading.Run().run(new_notebook(), resources)
-    assert len(seen) == starts
 
 
 @pytest.mark.slow
