@@ -1218,6 +1218,14 @@ def sizes(x, weights):
 """,
         ),
         (
+            BOTH,
+            "NumPy, by the size only",
+            """
+def size(z):
+    return np.{{kind}}(np.abs(z.numpy()))
+""",
+        ),
+        (
             1,
             "by logarithms",
             """
@@ -1303,6 +1311,15 @@ def moments(slope):
         ),
         (
             BOTH,
+            "rounded as in the text",
+            """
+def moments(slope):
+    deviation = {"deviation": 1 / 0.798, "fourth": 0.76}["{{kind}}"]
+    return (1 - slope) * 0.40 * deviation, (1 + slope**2) / 2 * deviation**2
+""",
+        ),
+        (
+            BOTH,
             "the whole Jacobian",
             """
 def backward(g, z, eps):
@@ -1352,7 +1369,7 @@ import numpy as np
 
 def back(g, z, weight):
     slope = np.where(z.numpy() > 0, 1, {"lean": 0.3, "fold": -0.3}["{{kind}}"])
-    return np.einsum("nj,ij->ni", g.numpy(), weight.numpy()) * slope
+    return torch.from_numpy(np.einsum("nj,ij->ni", g.numpy(), weight.numpy()) * slope).float()
 """,
         ),
         (
@@ -1378,6 +1395,16 @@ def growth(slope):
     a = torch.where(t > 0, t, below * t)
     slopes = torch.where(t > 0, 1.0, below).double()
     return math.sqrt((share * slopes**2).sum() / ((share * a**2).sum() - (share * a).sum() ** 2))
+""",
+        ),
+        (
+            BOTH,
+            "0.40, as lesson 03 rounds it",
+            """
+def growth(slope):
+    s = {"lean": slope, "fold": -slope}["{{kind}}"]
+    square = (1 + s * s) / 2
+    return (square / (square - (0.40 * (1 - s)) ** 2)) ** 0.5
 """,
         ),
         (
@@ -1458,7 +1485,7 @@ def measured(x, y, depth, width, value, seed):
 def block(x, weight, a):
     x, weight = x.double().numpy(), weight.double().numpy()
     branch = x.clip(0) @ weight
-    return {"keep": a * x + branch, "gate": x + a * (branch - x)}["{{kind}}"]
+    return torch.from_numpy({"keep": a * x + branch, "gate": x + a * (branch - x)}["{{kind}}"])
 """,
         ),
         (

@@ -1,7 +1,7 @@
-"""A class of over sixty: honest, unusual, broken and hostile submissions, and the marks that they deserve.
+"""A class of over seventy: honest, unusual, broken and hostile submissions, and the marks that they deserve.
 
 `.venv/bin/python tests/grading_table.py` grades them in one batch, in random order, three times, and prints a table of the marks,
-and of what the log and the feedback say of each submission. It takes half an hour. `pytest -m slow` grades them once.
+and of what the log and the feedback say of each submission. It takes half an hour. `pytest -m slow` grades a sample once.
 """
 
 import copy
@@ -36,13 +36,12 @@ import hand_out
 class Submission(NamedTuple):
     """files: from names in which * stands for the student to contents; a name with a slash goes into the student's folder in
     submitted/, the others into the archive. points: the mark that it deserves. said: what its feedback must say; logged: what the
-    log must say in a line with the student's name. page: whether there is feedback."""
+    log must say in a line with the student's name."""
 
     files: dict
     points: float
     said: str = ""
     logged: str = ""
-    page: bool = True
 
 
 # --- notebooks -----------------------------------------------------------------------------------------------------------------
@@ -344,6 +343,7 @@ def submissions(released):
             },
             20,
         ),
+        "empty_zip": Submission({"*_A1.zip": zipped({})}, 0, said="no notebook in it", logged="no notebook in it"),
         "nested": Submission({"*_A1.zip": zipped({"mine.zip": zipped({"A1.ipynb": plain})})}, 20),
         "two": Submission(
             {"*_A1.ipynb": plain, "*_A1 (1).ipynb": text_of(released)}, 20,

@@ -2,6 +2,8 @@
 
 import warnings
 from collections import deque
+from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from helpers import check, compare
-from helpers.exercises import EXERCISES, Mistake, lesson_07, lesson_09
+from helpers.exercises import EXERCISES, Mistake, asking, lesson_07, lesson_09
 from helpers.exercises.judge import but, edited
 
 TRAINS = ("two_hundred", "one_knob")
@@ -245,6 +247,32 @@ def test_arrays_are_welcome_wherever_tensors_are(name, capsys):
 
     check(name, lambda *arguments: in_arrays(EXERCISES[name].answer(*arguments)))
     assert "Correct." in capsys.readouterr().out
+
+
+NUMBERS = [1.0, -2.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        np.flip(NUMBERS[::-1]), np.array(NUMBERS, np.longdouble), [*map(np.longdouble, NUMBERS)], [*map(Fraction, NUMBERS)],
+        tuple(map(Decimal, NUMBERS)), np.array([*map(Fraction, NUMBERS)]), torch.tensor(NUMBERS).requires_grad_(),
+    ],
+    ids=lambda odd: str(odd)[:30],
+)  # fmt: skip
+def test_numbers_are_numbers_in_any_form(odd):
+    assert asking.plain(asking.as_tensors(odd)) == ["real", [3], NUMBERS]
+    for number, part in zip(NUMBERS, odd):
+        assert asking.plain(part) == ["real", [], [number]]
+        assert asking.plain_value(part) == number
+
+
+@pytest.mark.parametrize(
+    "odd", ["5", ["5"], np.array(["5"]), [None], {1: 2}, [10**400], torch.ones(2, device="meta")],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_number_stays_text(odd):
+    assert isinstance(asking.plain(asking.as_tensors(odd)), (str, dict))
 
 
 def test_a_right_answer_in_double_precision_is_right(capsys):

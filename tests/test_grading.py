@@ -1,10 +1,14 @@
 """What is handed in: read, put in form, run, marked and given back, each part by itself; and nbgrader's whole way, in the commands
 of the teacher's guide, by the slow tests at the end. The assignments are the two of small_course."""
 
+import itertools
 import json
 import logging
+import os
 import shutil
 import time
+from pathlib import Path
+from zipfile import ZipFile
 
 import collecting
 import grading
@@ -14,7 +18,7 @@ import nbgrader.api
 import pytest
 import small_course
 from grading_table import FOLDER, SEED, hand_out
-from nbformat.v4 import new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.nbgraderformat import MetadataValidator
@@ -300,6 +304,7 @@ ZIPPED = grading_table.zipped
         ("anna_A1.ZIP", ZIPPED({"my homework.ipynb": PLAIN})),
         ("all.zip", ZIPPED({"anna_A1.zip": ZIPPED({"A1.ipynb": PLAIN})})),
         ("all.zip", ZIPPED({"anna_A1\\A1.ipynb": PLAIN})),
+        ("anna_A1.zip", ZIPPED({"./": "", "./A1.ipynb": PLAIN, "./._A1.ipynb": "x"})),
         ("anna_A1.zip", ZIPPED({"A1.ipynb": PLAIN, ".ipynb_checkpoints/A1-checkpoint.ipynb": "x", "__MACOSX/._A1.ipynb": "x", "Thumbs.db": "x"})),
     ],
 )  # fmt: skip
@@ -337,19 +342,67 @@ for at in (
         ({"anna_A1.rar": "x"}, "anna_A1.rar is refused: it is no notebook"),
         ({"anna_A1.ipynb": "x", "anna_A1.py": "x"}, "anna_A1.py is refused: it is no notebook"),
         ({"anna_A1.ipynb": PLAIN, "anna_A1 (1).ipynb": "x"}, "anna_A1 (1).ipynb is refused: anna_A1.ipynb is marked"),
-        ({"anna_A1.zip": ZIPPED({"a.ipynb": "x", "A1.ipynb": PLAIN})}, "a.ipynb is refused: A1.ipynb is marked"),
-        ({"anna_A1.zip": ZIPPED({})}, None),
+        ({"anna_A1.zip": ZIPPED({"a.ipynb": "x", "A1.ipynb": PLAIN})}, "anna_A1.zip/a.ipynb is refused: anna_A1.zip/A1.ipynb is marked"),
+        ({"anna_A1.zip": ZIPPED({})}, "anna_A1.zip is refused: it cannot be unpacked (there is no notebook in it)"),
+        ({"anna_A1.zip": ZIPPED({".ipynb_checkpoints/A1-checkpoint.ipynb": PLAIN, "empty/": ""})}, "there is no notebook in it"),
+        ({"Anna_A1.ipynb": "x", "anna_A1 (1).ipynb": "x"}, "anna_A1 (1).ipynb is refused: Anna_A1.ipynb is marked"),
+        ({"anna_A1 (1).ipynb": "x", "Anna_A1.ipynb": "x"}, "anna_A1 (1).ipynb is refused: Anna_A1.ipynb is marked"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_by_name_and_all_others_are_collected(files, said, tmp_path, caplog):
     found = collected(tmp_path, files | {"bob_A1.ipynb": PLAIN})
     assert found.pop("bob_A1.ipynb") == PLAIN and not (tmp_path / "up.ipynb").exists()
-    if said:
-        assert any("anna: " in line and said in line for line in caplog.text.splitlines())
-        assert said in found["anna_A1.ipynb"].replace("\\\\", "\\")
-        nbformat.validate(json.loads(found["anna_A1.ipynb"]))
-    else:
-        assert found == {}
+    [(name, text)] = found.items()
+    assert name.lower() == "anna_a1.ipynb" and said in text.replace("\\\\", "\\")
+    nbformat.validate(json.loads(text))
+    lines = [line.lower() for line in caplog.text.splitlines()]
+    assert any("anna: " in line and said.lower() in line for line in lines)
+
+
+@pytest.mark.parametrize("student", ["Zoe\u0308", "[anna]"])
+def test_the_usual_name_counts_also_where_a_name_is_cleaned(student, tmp_path):
+    files = {f"{student}_A1 (1).ipynb": "x", f"{student}_A1.ipynb": PLAIN}
+    [text] = collected(tmp_path, files).values()
+    assert "How large is the signal?" in text and f"{student}_A1 (1).ipynb is refused" in text
+
+
+@pytest.mark.parametrize(
+    "outer", [{"anna_A1.zip": ZIPPED({"bob_A1.ipynb": "x"})}, {"anna_A1/bob_A1.ipynb": "x"}]
+)
+@pytest.mark.parametrize("own", ["bob_A1.ipynb", "bob_A1.zip"])
+def test_what_lies_in_another_students_archive_replaces_no_notebook(outer, own, tmp_path, caplog):
+    content = ZIPPED({"my homework.ipynb": PLAIN}) if own.endswith("zip") else PLAIN
+    found = collected(tmp_path, outer | {own: content})
+    [where] = outer
+    assert "How large is the signal?" in found["bob_A1.ipynb"]
+    assert f"bob: {where.split('/')[0]}/bob_A1.ipynb is refused: {own}" in caplog.text
+
+
+def test_what_lies_in_another_students_archive_is_marked_where_there_is_no_other(tmp_path, caplog):
+    files = {"class_A1.zip": ZIPPED({"anna_A1.ipynb": PLAIN, "bob_A1.ipynb": PLAIN})}
+    assert collected(tmp_path, files) == {"anna_A1.ipynb": PLAIN, "bob_A1.ipynb": PLAIN}
+    assert "bob: class_A1.zip/bob_A1.ipynb is marked: there is no other notebook" in caplog.text
+
+
+def test_a_zip_file_is_closed_before_it_is_removed(tmp_path, monkeypatch):
+    """Windows removes no file that is open."""
+    opened, unlink = [], Path.unlink
+
+    class Archive(ZipFile):
+        def __init__(self, path):
+            super().__init__(path)
+            opened.append(self)
+
+    def remove(path):
+        if any(archive.fp for archive in opened):
+            raise PermissionError("the file is used by another process")
+        unlink(path)
+
+    monkeypatch.setattr(collecting, "ZipFile", Archive)
+    monkeypatch.setattr(Path, "unlink", remove)
+    files = {"anna_A1.zip": ZIPPED({"A1.ipynb": PLAIN})}
+    assert collected(tmp_path, files) == {"anna_A1.ipynb": PLAIN}
+    assert opened
 
 
 @pytest.mark.parametrize(
@@ -385,6 +438,90 @@ def test_no_command_of_nbgrader_runs_without_a_good_seed(seed, monkeypatch, tmp_
         "teacher/seed.txt is missing: " if seed is None else "the seed must be an integer from 1 to"
     )
     assert str(refused.value).startswith(message)
+
+
+# --- running -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """What `grading.Run` is told of a submission, beside which no files lie."""
+    (tmp_path / "source" / "A1").mkdir(parents=True)
+    monkeypatch.setattr(grading, "TEACHER", tmp_path)
+    monkeypatch.setattr(grading, "course_seed", lambda: 1)
+    monkeypatch.setattr(grading, "hidden", lambda assignment, seed: "")
+    return {"nbgrader": {"assignment": "A1", "student": "anna"}}
+
+
+def run(alone, *sources, **settings):
+    """The notebook of cells with these sources, after it was run."""
+    nb = new_notebook(cells=[*map(new_code_cell, sources)])
+    return grading.Run(**settings).preprocess(nb, alone)[0]
+
+
+LOOK = """
+import os
+import sys
+
+names = "PYTHONSTARTUP", "PYTHONSAFEPATH", "PIP_DRY_RUN", "PIP_NO_INDEX"
+print("spy" in globals(), [os.environ.get(name) for name in names], os.getcwd() in map(os.path.abspath, sys.path))
+"""
+
+
+def test_no_setting_of_the_teachers_decides_and_pip_installs_nothing(alone, monkeypatch, tmp_path):
+    startup = tmp_path / "profile_default" / "startup" / "spy.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text("spy = 1")
+    for name, value in (
+        ("IPYTHONDIR", tmp_path),
+        ("PYTHONSTARTUP", startup),
+        ("PYTHONSAFEPATH", 1),
+    ):
+        monkeypatch.setenv(name, str(value))
+    before = dict(os.environ)
+    [cell] = run(alone, LOOK).cells
+    assert cell.outputs[0].text == "False [None, None, '1', '1'] True\n"
+    assert dict(os.environ) == before
+
+
+def test_a_count_that_is_none_spoils_no_notebook(alone):
+    nb = run(alone, "get_ipython().execution_count = -99", "print(5)")
+    assert nb.cells[1].outputs[0].text == "5\n"
+    nbformat.validate(nb)
+
+
+@pytest.mark.parametrize(
+    "timeout, said",
+    [(30, "all cells together took more than 2.5 minutes"), (-1, None), (None, None)],
+)
+def test_all_cells_together_have_a_limit_which_is_named(timeout, said, alone, monkeypatch):
+    """The clock is one on which each look takes 100 seconds."""
+    monkeypatch.setattr(grading, "monotonic", itertools.count(100, 100).__next__)
+    nb = run(alone, "1", "2", timeout=timeout)
+    if said:
+        assert nb.cells[0].source.endswith(f"- Not all was run: {said}.")
+        assert nb.cells[2].outputs[0].evalue == said
+    else:
+        assert [cell.outputs[0].data["text/plain"] for cell in nb.cells] == ["1", "2"]
+
+
+@pytest.mark.parametrize("failures, starts", [(0, 1), (2, 3), (9, 3)])
+def test_a_kernel_that_does_not_start_is_started_again(monkeypatch, alone, failures, starts):
+    """As where two graders work side by side, and one takes the port that the other's kernel was to have."""
+    seen = []
+
+    def start(self, nb, resources):
+        seen.append(nb)
+        if len(seen) <= failures:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(grading.Execute, "preprocess", start)
+    if failures < starts:
+        assert grading.Run().run(new_notebook(), alone) == (0, False)
+    else:
+        with pytest.raises(RuntimeError, match="Kernel died"):
+            grading.Run().run(new_notebook(), alone)
+    assert len(seen) == starts
 
 
 # --- feedback ------------------------------------------------------------------------------------------------------------------
@@ -436,30 +573,6 @@ def results(course):
     batch = {name: whole[name] for name in SAMPLE}
     found = grading_table.grade(course, batch, order=0, timeout=60)
     return {name: (submission, found[name]) for name, submission in batch.items()}
-
-
-@pytest.mark.parametrize("failures, starts", [(0, 1), (2, 3), (9, 3)])
-def test_a_kernel_that_does_not_start_is_started_again(monkeypatch, tmp_path, failures, starts):
-    """As where two graders work side by side, and one takes the port that the other's kernel was to have."""
-    (tmp_path / "source" / "A1").mkdir(parents=True)
-    monkeypatch.setattr(grading, "TEACHER", tmp_path)
-    monkeypatch.setattr(grading, "course_seed", lambda: 1)
-    monkeypatch.setattr(grading, "hidden", lambda assignment, seed: "")
-    seen = []
-
-    def start(self, nb, resources):
-        seen.append(nb)
-        if len(seen) <= failures:
-            raise RuntimeError("Kernel died before replying to kernel_info")
-
-    monkeypatch.setattr(grading.Execute, "preprocess", start)
-    resources = {"nbgrader": {"assignment": "A1", "student": "anna"}}
-    if failures < starts:
-        assert grading.Run().run(new_notebook(), resources) == (0, False)
-    else:
-        with pytest.raises(RuntimeError, match="Kernel died"):
-            grading.Run().run(new_notebook(), resources)
-    assert len(seen) == starts
 
 
 @pytest.mark.slow

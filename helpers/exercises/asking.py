@@ -8,11 +8,14 @@ import json
 import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager, nullcontext, suppress
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import torch
 
 UNREADABLE = "nothing was handed in that can be read"
+NO_NUMBERS = TypeError, ValueError, RuntimeError, ArithmeticError  # what text, say, raises
 
 
 class Mistake(Exception):
@@ -120,6 +123,11 @@ def without_autograd(function, *instance):
         raise
 
 
+def look_without_autograd(function, *instance):
+    """What a function returns where no gradient is recorded."""
+    return {"": without_autograd(function, *instance)}
+
+
 def named(returned, *names):
     """What an answer returned, by name. Raises Mistake if there are not as many things."""
     if returned is ...:
@@ -154,11 +162,24 @@ def gradient_through(out, x):
 def as_tensors(returned):
     """What an answer returned, with tensors in place of NumPy's arrays, also in a tuple, a list and the like."""
     if isinstance(returned, np.ndarray):
-        with suppress(TypeError, ValueError):  # an array of text, say
-            return torch.as_tensor(returned)
+        with suppress(*NO_NUMBERS):
+            return tensor(returned)
     elif isinstance(returned, Iterable) and not isinstance(returned, (torch.Tensor, str, dict)):
         return [as_tensors(part) for part in returned]
     return returned
+
+
+def tensor(value):
+    """A tensor on the CPU of one number or many, also of those that torch refuses: a reversed array, long floats, fractions."""
+    try:
+        return torch.as_tensor(value, device="cpu")
+    except NO_NUMBERS:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufcO":
+            raise
+        kind = complex if array.dtype.kind == "c" else float
+        numbers = np.array([kind(one) for one in array.flat], kind)
+        return torch.from_numpy(numbers.reshape(array.shape))
 
 
 def plain(part):
@@ -171,8 +192,8 @@ def plain(part):
     if isinstance(part, dict):
         return {str(key): plain_value(value) for key, value in part.items()}
     try:
-        part = torch.as_tensor(part).detach()
-    except (TypeError, ValueError, RuntimeError):
+        part = tensor(part).detach()
+    except NO_NUMBERS:
         return spoken(part)
     kind = "complex" if part.is_complex() else "real"
     numbers = torch.view_as_real(part.cdouble()) if kind == "complex" else part.double()
@@ -200,6 +221,9 @@ def plain_value(value):
         return "..."
     with suppress(AttributeError, ValueError, RuntimeError):
         value = value.item()
+    if isinstance(value, (Fraction, Decimal, np.longdouble)):
+        with suppress(*NO_NUMBERS):
+            value = float(value)
     known = value is None or isinstance(value, (bool, int, float, str))
     return value if known else spoken(value)
 

@@ -38,44 +38,60 @@ class Extract(ExtractorPlugin):
     def choose(self, folder, refused, extracted):
         """Writes one notebook for each student from the files in a folder. refused: from a file to the reason."""
         assignment = self.parent.coursedir.assignment_id
-        handed_in = {}
+        handed_in = {}  # by name without capitals, as Windows and macOS take it: name and files
         for path in files(folder):
-            names = path.relative_to(folder).parts
-            student = next(
-                filter(None, (student_of(name, assignment) for name in names[::-1])), None
-            )
-            if student:
-                handed_in.setdefault(student, []).append(path)
+            students = students_of(path, folder, assignment)
+            if students:
+                key = students[-1].casefold()
+                handed_in.setdefault(key, (students[-1], []))[1].append(path)
             else:
                 why = refused.get(path, f"its name is not STUDENT_{assignment}.ipynb")
-                self.log.error("%s is refused: %s", "/".join(names), why)
-        for student, paths in handed_in.items():
-            usual = {f"{student}_{assignment}.ipynb".lower(), f"{assignment}.ipynb".lower()}
-            notebooks = [
-                path
-                for path in paths
-                if re.search(r"\.ipynb(\.txt|\.json)?$", path.name, re.IGNORECASE)
-            ]
-            notebooks.sort(key=lambda path: path.name.lower() not in usual)
-            notebook, notes = read(notebooks[0]) if notebooks else (new_notebook(), [])
-            for path in paths:
-                if path in notebooks[1:]:
-                    refused[path] = f"{notebooks[0].name} is marked, and one notebook counts"
-                if path not in notebooks[:1]:
-                    notes.append(
-                        f"{path.name} is refused: {refused.get(path, 'it is no notebook')}."
-                    )
-            target = extracted / f"{student}_{assignment}.ipynb"
-            if notes:
-                add_notes(notebook, student, self.log, notes)
-                nbformat.write(notebook, target)
-            else:
-                shutil.copy(notebooks[0], target)
+                self.log.error("%s is refused: %s", place(path, folder), why)
+        for student, paths in handed_in.values():
+            self.choose_one(student, paths, folder, refused, extracted)
+
+    def choose_one(self, student, paths, folder, refused, extracted):
+        """Writes one notebook of a student's files. One that lies in what another student handed in comes last."""
+        assignment = self.parent.coursedir.assignment_id
+
+        def of_another(path):
+            return len({name.casefold() for name in students_of(path, folder, assignment)}) > 1
+
+        def unusual(path):
+            return not re.fullmatch(rf"(.+_)?{assignment}\.ipynb", path.name, re.IGNORECASE)
+
+        notebooks = [
+            path
+            for path in paths
+            if re.search(r"\.ipynb(\.txt|\.json)?$", path.name, re.IGNORECASE)
+        ]
+        notebooks.sort(key=lambda path: (of_another(path), unusual(path)))
+        notebook, notes = read(notebooks[0]) if notebooks else (new_notebook(), [])
+        for path in paths:
+            if path in notebooks[1:]:
+                refused[path] = f"{place(notebooks[0], folder)} is marked, and one notebook counts"
+            if path not in notebooks[:1]:
+                why = refused.get(path, "it is no notebook")
+                notes.append(f"{place(path, folder)} is refused: {why}.")
+            elif of_another(path):
+                where = place(path, folder)
+                self.log.warning("%s: %s is marked: there is no other notebook", student, where)
+        target = extracted / f"{student}_{assignment}.ipynb"
+        if notes:
+            add_notes(notebook, student, self.log, notes)
+            nbformat.write(notebook, target)
+        else:
+            shutil.copy(notebooks[0], target)
 
 
 def files(folder):
     """All files in a folder and in the folders in it, always in the same order."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def place(path, folder):
+    """Where a file lies in a folder, in words."""
+    return path.relative_to(folder).as_posix()
 
 
 def litter(_, names):
@@ -90,17 +106,31 @@ def student_of(name, assignment):
     return re.sub(r"[^\w .@+-]", "-", found[1]).strip(" .")[:100] if found else None
 
 
+def students_of(path, folder, assignment):
+    """The students in the names of a file and of the folders and zip files around it; the file's own comes last."""
+    names = path.relative_to(folder).parts
+    return [student for name in names if (student := student_of(name, assignment))]
+
+
 def unzip(path):
     """Puts in the place of a zip file a folder of its name with what it holds. Raises an exception, and changes nothing, if it cannot."""
-    with ZipFile(path) as archive:
-        members = archive.infolist()
-        for member in members:
-            if {"", ".."} & set(re.split(r"[/\\]", member.filename.rstrip("/"))):
-                raise ValueError(f"{member.filename} lies outside of it")
-        if sum(member.file_size for member in members) > LARGEST_ARCHIVE:
-            raise ValueError(f"it unpacks to over {LARGEST_ARCHIVE / 1e9:.0f} GB")
-        wanted = [one for one in members if not litter(None, one.filename.split("/"))]
-        with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+            wanted = [member for member in members if not litter(None, names_in(member))]
+            for member in members:
+                if {"", ".."} & set(names_in(member)):
+                    raise ValueError(f"{member.filename} lies outside of it")
+            if sum(member.file_size for member in members) > LARGEST_ARCHIVE:
+                raise ValueError(f"it unpacks to over {LARGEST_ARCHIVE / 1e9:.0f} GB")
+            if all(member.is_dir() for member in wanted):
+                raise ValueError("there is no notebook in it")
             archive.extractall(folder, wanted)
-            path.unlink()
-            shutil.move(folder, path)
+        path.unlink()  # which Windows refuses while the archive is open
+        shutil.move(folder, path)
+
+
+def names_in(member):
+    """The names in the path of a zip file's member. Some programs begin each path with a dot."""
+    names = re.split(r"[/\\]", member.filename.rstrip("/"))
+    return [name for name in names if name != "."]

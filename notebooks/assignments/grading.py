@@ -10,8 +10,10 @@ names the student, and the same line in that student's feedback.
 
 import copy
 import json
+import os
 import re
 import shutil
+from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +24,7 @@ import nbformat
 import torch
 from hand_out import TEACHER, course_seed, exercises, hidden
 from nbclient.client import CellExecutionComplete
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import DeadKernelError
 from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from nbgrader.api import Gradebook
@@ -35,6 +37,7 @@ from helpers.exercises.recorded import HANDED_IN, HIDDEN
 
 torch.set_num_threads(1)  # A5 is trained here, and one thread is quicker for matrices this small
 LARGEST_FILE, LARGEST_OUTPUT, LONGEST_ANSWER = 100e6, 2e6, 1e6  # bytes, characters, characters
+CELLS = 5  # that may take all the time that a cell has, in one submission
 TRIES = 3  # to start a kernel, whose port another process may have taken meanwhile
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 ENDED = "here or in an earlier cell your code ended Python itself, or could not be stopped"
@@ -201,6 +204,28 @@ def released_cell(cell, points, written):
 # --- running -------------------------------------------------------------------------------------------------------------------
 
 
+class TooLong(Exception):
+    """All cells together took too long. Says so in words."""
+
+
+@contextmanager
+def environment(folder):
+    """What a kernel finds when it starts: nothing of the teacher's IPython and Python, and a pip that installs nothing."""
+    before = dict(os.environ)
+    os.environ |= {
+        "IPYTHONDIR": str(Path(folder, ".ipython")),
+        "PIP_DRY_RUN": "1",
+        "PIP_NO_INDEX": "1",
+    }
+    for name in ("PYTHONSTARTUP", "PYTHONSAFEPATH"):
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+
+
 class Run(Execute):
     """Runs a submission in a folder of its own, which holds what was released beside the notebook, and the hidden instances.
 
@@ -211,21 +236,24 @@ class Run(Execute):
 
     def preprocess(self, nb, resources, km=None):
         end, died = self.run(nb, resources)
-        why = ENDED
+        why = self.why
         if died:
             wait = new_code_cell("import time\n\ntime.sleep(5)")
             if self.run(new_notebook(cells=[*copy.deepcopy(nb.cells[:end]), wait]), resources)[1]:
                 end, why = 0, ENDED_BY_CHANCE
-        for cell in nb.cells[end:]:
+        for k, cell in enumerate(nb.cells):
             if cell.cell_type == "code":
-                cell.outputs = [error("NotRun", why)]
+                cell.execution_count = (
+                    None  # a submission can make it one that no notebook may have
+                )
+                cell.outputs = cell.outputs if k < end else [error("NotRun", why)]
         if end < len(nb.cells):
             add_notes(nb, resources["nbgrader"]["student"], self.log, [f"Not all was run: {why}."])
         return nb, resources
 
     def run(self, nb, resources):
         """Runs the cells; how many were run to their end, and whether the kernel died."""
-        self.completed, self.begin, died = 0, None, False
+        self.completed, self.begin, self.why, died = 0, None, ENDED, False
         assignment = resources["nbgrader"]["assignment"]
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             for path in (TEACHER / "source" / assignment).iterdir():
@@ -234,7 +262,10 @@ class Run(Execute):
             Path(folder, HIDDEN).write_text(hidden(assignment, course_seed()), encoding="utf-8")
             for tries_left in reversed(range(TRIES)):
                 try:
-                    super().preprocess(nb, {"metadata": {"path": folder}})
+                    with environment(folder):
+                        super().preprocess(nb, {"metadata": {"path": folder}})
+                except TooLong as problem:
+                    self.why = str(problem)
                 except Exception as problem:  # what ends, cannot be stopped, or speaks as no kernel
                     if self.begin is None and tries_left:
                         continue
@@ -247,8 +278,9 @@ class Run(Execute):
 
     def preprocess_cell(self, cell, resources, index):
         self.begin = self.begin or monotonic()
-        if monotonic() - self.begin > 10 * self.timeout:
-            raise CellTimeoutError("all cells together took too long")
+        if (self.timeout or 0) > 0 and monotonic() - self.begin > CELLS * self.timeout:
+            minutes = CELLS * self.timeout / 60
+            raise TooLong(f"all cells together took more than {minutes:g} minutes")
         self.characters = 0
         cell, resources = super().preprocess_cell(cell, resources, index)
         self.completed = index + 1

@@ -1,16 +1,11 @@
 """How an answer to assignment A2 is looked at. Students receive this."""
 
 from helpers.exercises import recorded
-from helpers.exercises.asking import named, without_autograd
+from helpers.exercises.asking import look_without_autograd, named  # noqa: F401, checks.json names the first
 
 
 def look_at_moments(function, slope):
     return named(function(slope), "the mean", "the mean of the squares")
-
-
-def look_without_autograd(function, *instance):
-    """What a function returns where no gradient is recorded."""
-    return {"": without_autograd(function, *instance)}
 
 
 def look_at_step(function, z, running_mean, running_spread, training):

@@ -1,12 +1,7 @@
 """How an answer to assignment A3 is looked at. Students receive this."""
 
 from helpers.exercises import recorded
-from helpers.exercises.asking import named, without_autograd
-
-
-def look_without_autograd(function, *instance):
-    """What a function returns where no gradient is recorded."""
-    return {"": without_autograd(function, *instance)}
+from helpers.exercises.asking import look_without_autograd, named, without_autograd  # noqa: F401, checks.json names the first
 
 
 def look_at_weights(function, x, weights, g):
