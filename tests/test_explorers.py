@@ -359,6 +359,12 @@ def test_what_the_page_sent_before_a_set_or_reset_comes_too_late():
     assert explorer.state == explorer.initial and explorer.shown["generation"] == 2
 
 
+def test_the_page_gets_the_settings_at_the_start_wherever_the_controls_stand():
+    explorer = Explorer(depth=3, width=8)
+    explorer.set(gain=2.0)
+    assert explorer.get_state()["origin"] == explorer.initial != explorer.state
+
+
 def test_a_cell_and_a_slider_that_work_at_the_same_time_wait_for_each_other():
     """JupyterLab lets sliders work in a thread of their own."""
     explorer = Explorer(depth=3, width=8)

@@ -474,6 +474,7 @@ const live = (() => {
     const [low, high] = list ? [0, list.length - 1] : [spec.low, spec.high]
     const digits = step < 1 ? 2 : 0
     const slider = element('input', { ...mine, type: 'range', min: low, max: high, step })
+    let exact = null  // the value as it was set, which may lie between two steps, until the reader moves this control
     const track = element('div', { class: 'live-track' }, slider)
     const text = (value) => (list ? spec.labels[value] : (+value).toFixed(digits))
     const field = list ? element('output', { for: id }) : element('input', {
@@ -484,16 +485,23 @@ const live = (() => {
       slider.setAttribute('aria-valuetext', text(slider.value))
       field.value = text(slider.value)
     }
-    slider.addEventListener('input', () => { tellValue(); changed() })
+    slider.addEventListener('input', () => { exact = null; tellValue(); changed() })
     field.addEventListener('change', () => {
-      if (field.value !== '' && Number.isFinite(+field.value)) slider.value = field.value  // within its limits and steps
+      if (field.value !== '' && Number.isFinite(+field.value)) {
+        exact = null
+        slider.value = field.value  // within its limits and steps
+      }
       tellValue()
       changed()
     })
     return {
       root,
-      get: () => (list ? list[slider.value] : +(+slider.value).toFixed(digits)),
-      set(value) { slider.value = list ? list.indexOf(value) : value; tellValue() },
+      get: () => (list ? list[slider.value] : exact ?? +(+slider.value).toFixed(digits)),
+      set(value) {
+        exact = list ? null : value
+        slider.value = list ? list.indexOf(value) : value
+        tellValue()
+      },
       marks(found) {
         if (JSON.stringify(found) === track.dataset.marks) return
         track.dataset.marks = JSON.stringify(found)
@@ -514,11 +522,12 @@ const live = (() => {
   let count = 0  // of the figures on the page, for ids
 
   // Fills `root`. controls, buttons: as in widget.py; those before *start* stand above the controls. A figure without a *reset* of
-  // its own gets one that brings the controls back, and a *pin*. ask(settings, generation): called when a control was moved.
+  // its own gets one that brings back the settings `origin`, or else those of the first picture, and a *pin*. ask(settings,
+  // generation): called when a control was moved.
   // press(name): when a button was. Returns show(picture), which draws, rename(buttons), lose(), and stop().
-  function figure(root, { controls, buttons = [], ask, press }) {
+  function figure(root, { controls, buttons = [], origin = null, ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
-    let generation = 0, start = null, picture = null, pinned = null, waiting = null, colors = null
+    let generation = 0, start = origin, picture = null, pinned = null, waiting = null, colors = null
     const specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
     const button = (name, meaning, act) => {
       const made = element('button', { type: 'button', title: meaning }, name)
@@ -646,6 +655,7 @@ const live = (() => {
     const shown = figure(el, {
       controls: model.get('controls'),
       buttons: model.get('buttons'),
+      origin: model.get('origin'),
       ask(settings, generation) {
         model.set('asked', { settings, generation })
         model.save_changes()

@@ -64,6 +64,7 @@ class Live(anywidget.AnyWidget):
     controls = traitlets.List().tag(sync=True)
     buttons = traitlets.List().tag(sync=True)
     still = traitlets.Unicode().tag(sync=True)  # class of the stored picture, which the page hides
+    origin = traitlets.Dict().tag(sync=True)  # settings that *reset* in the page brings back
     asked = traitlets.Dict().tag(sync=True, echo_update=False)  # by the page: settings, generation
     shown = traitlets.Dict().tag(sync=True)  # by the kernel: the same, and the picture for them
 
@@ -72,7 +73,7 @@ class Live(anywidget.AnyWidget):
         self.initial = {name: self.allowed(name, value) for name, value in settings.items()}
         self.settings, self.generation = self.initial, 0
         self.lock = threading.RLock()  # JupyterLab's sliders work in another thread than cells
-        super().__init__(still=f"still-{uuid4().hex[:12]}")
+        super().__init__(still=f"still-{uuid4().hex[:12]}", origin=self.initial)
         self.controls = [self.control(name) for name in self.initial]
         self.buttons = [[name, meaning] for name, (meaning, _) in self.pressed.items()]
         self.show()
