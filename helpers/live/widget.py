@@ -2,6 +2,7 @@
 
 import html
 import threading
+from contextlib import nullcontext
 from dataclasses import is_dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -67,6 +68,7 @@ class Live(anywidget.AnyWidget):
     origin = traitlets.Dict().tag(sync=True)  # settings that *reset* in the page brings back
     asked = traitlets.Dict().tag(sync=True, echo_update=False)  # by the page: settings, generation
     shown = traitlets.Dict().tag(sync=True)  # by the kernel: the same, and the picture for them
+    lock = nullcontext()  # where a setting is not allowed: `close` is called there, too
 
     def __init__(self, compute, settings, choices=None, buttons=None):
         self.choices, self.compute, self.pressed = choices or {}, compute, buttons or {}
@@ -149,7 +151,8 @@ class Live(anywidget.AnyWidget):
 
     def close(self):
         """Takes the figure off the page, and lets go of all that it holds."""
-        self.compute, self.picture, self.pressed, self.shown = None, None, {}, {}
+        with self.lock:  # after the picture that is under way
+            self.compute, self.picture, self.pressed, self.shown = None, None, {}, {}
         self.layout.close()
         super().close()
 
