@@ -35,7 +35,7 @@ from helpers.live.explorers import MATRICES, Networks, profile_of, weight_matrix
 from helpers.live.panels import draw
 from helpers.networks import ACTIVATIONS
 from helpers.signals import DTYPES
-from helpers.training import History
+from helpers.training import History, fit
 
 DATA = digits(0)
 X, Y = DATA.x[:256], DATA.y[:256]
@@ -357,6 +357,12 @@ def test_what_the_page_sent_before_a_set_or_reset_comes_too_late():
     assert explorer.state["gain"] == 3.5 and explorer.shown["generation"] == 1
     explorer.asked = {"settings": explorer.initial, "generation": 2}  # *reset* in the page
     assert explorer.state == explorer.initial and explorer.shown["generation"] == 2
+
+
+def test_the_page_gets_the_settings_at_the_start_wherever_the_controls_stand():
+    explorer = Explorer(depth=3, width=8)
+    explorer.set(gain=2.0)
+    assert explorer.get_state()["origin"] == explorer.initial != explorer.state
 
 
 def test_a_cell_and_a_slider_that_work_at_the_same_time_wait_for_each_other():
@@ -737,6 +743,7 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_shown():
             "buffers": [],
         }
     )
+    explorer.thread.join()
     assert len(sent) == 3 and "Now, after epoch 3:" in explorer.alt
     now = explorer.panels[1].lines[2].y
     assert len(now) == 3 and now[-1] < now[0]
@@ -745,6 +752,55 @@ def test_the_button_trains_the_chosen_depth_and_each_epoch_is_shown():
     explorer.set(depth=8)
     assert "Now, after epoch 3:" in explorer.alt, "it is kept"
     explorer.hear({"press": "no such button"})
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """A DepthExplorer of two epochs whose button was pressed; it waits in `fit` for an event. The
+    number of trainings that have begun, and the epochs that each of them made, stand beside it."""
+    explorer, go, began, ended = DepthExplorer(depth=8), threading.Event(), [], []
+    explorer.fit = explorer.fit | {"epochs": 2}
+
+    def slow(*args, **settings):
+        began.append(threading.current_thread())
+        assert go.wait(30)
+        ended.append(fit(*args, **settings).epochs)
+
+    monkeypatch.setattr(explorers, "fit", slow)
+    explorer.hear({"press": "train this depth now"})
+    yield explorer, go, began, ended
+    go.set()
+
+
+def test_the_button_answers_at_once_and_trains_one_network_at_a_time(held):
+    explorer, go, began, ended = held
+    thread = explorer.thread
+    explorer.hear({"press": "train this depth now"})
+    explorer.set(depth=14)  # the figure answers meanwhile
+    assert explorer.thread is thread and thread.is_alive() and explorer.state["depth"] == 14
+    go.set()
+    thread.join()
+    assert began == [thread] and ended == [2] and "Now" not in explorer.alt
+    explorer.set(depth=8)
+    assert "Now, after epoch 2:" in explorer.alt
+    explorer.hear({"press": "train this depth now"})
+    explorer.thread.join()
+    assert len(began) == 2, "it can be pressed again"
+
+
+def test_training_ends_when_the_figure_is_closed(held):
+    explorer, go, _, ended = held
+    explorer.close()
+    go.set()
+    explorer.thread.join()
+    assert ended == [1] and explorer.now == {}, "the epoch that was under way is the last"
+
+
+def test_called_from_a_cell_train_waits():
+    explorer = DepthExplorer(depth=8)
+    explorer.fit = explorer.fit | {"epochs": 1}
+    explorer.train(8)
+    assert explorer.thread is None and "Now, after epoch 1:" in explorer.alt
 
 
 def test_what_has_no_control_is_batch_norm_without_skips():
@@ -795,9 +851,14 @@ def test_the_first_direction_goes_along_the_horizontal_axis():
 
 def test_a_surface_that_is_not_finite_everywhere_is_shown_as_high_there():
     heights = bowl()
-    heights[0, 0], heights[3, 5] = np.inf, np.nan
+    heights[0, 0], heights[3, 5] = -np.inf, np.nan
     explorer = SurfaceExplorer({"one": heights})
     assert explorer.panels[0].shades.values[0, 0] == explorer.panels[0].shades.values[5, 3] == 2
+    assert explorer.alt.endswith(" 2 places are not finite and drawn as the highest.")
+    heights[0, 0] = 2
+    one, other = SurfaceExplorer({"one": heights, "other": bowl()}).panels
+    assert one.sentence.endswith(" 1 place is not finite and drawn as the highest.")
+    assert "finite" not in other.sentence
     assert differences(explorer.picture) == []
 
 
@@ -845,6 +906,16 @@ def test_each_batch_has_a_point_and_the_line_moves_towards_it(made):
         np.testing.assert_allclose(
             line.y[1:], 0.75 * line.y[:-1] + 0.25 * points.y, rtol=1e-4, atol=1e-5
         )
+
+
+def test_the_axis_of_the_averages_holds_every_point():
+    averages = AveragesExplorer(batches=100, batch=2, momentum=1.0)
+    for batch, seldom in (2, False), (64, True):
+        averages.set(batch=batch)
+        panel = averages.panels[0]
+        assert ((panel.y.low, panel.y.high) == (-4, 8)) == seldom
+        for line in panel.lines:
+            assert panel.y.low <= line.y.min() and line.y.max() <= panel.y.high
 
 
 # --- the map --------------------------------------------------------------------------------------

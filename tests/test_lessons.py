@@ -138,6 +138,7 @@ def test_01_the_explorers_button_trains_a_network_with_the_norm_that_is_chosen()
     for norm in "none", "batch":
         explorer.set(norm=norm)
         explorer.hear({"press": "train this depth now"})
+        explorer.thread.join()
         net = build(8, 32, inputs=64, classes=10, norm=norm, seed=5)
         lr = {"none": 0.005, "batch": 0.03}[norm]
         history = fit(net, digits(0), lr=lr, epochs=2, batch=64, progress=False)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,13 +10,16 @@ import pytest
 import torch
 from drawn import blank, differences
 from ipywidgets import widgets
+from matplotlib.colors import to_rgb
+from test_panels import luminance
 
 from helpers import Playground, activations, digits, fit, profile, similarity
 from helpers.datasets import spirals
 from helpers.live import run as training
 from helpers.live import widget
-from helpers.live.playground import CHOICES, PRESETS
-from helpers.live.run import DEFAULTS, Run
+from helpers.live.panels import COLORS, Picture, draw
+from helpers.live.playground import CHOICES, PRESETS, TINTS, gradient_in_words, losses, plane, words
+from helpers.live.run import CELLS, DEFAULTS, Run
 from helpers.live.widget import RANGES
 from helpers.networks import Linear, build
 
@@ -674,6 +678,69 @@ def test_a_stuck_network_is_recognized():
     assert made.panels[5].title == "Similarity of images" and made.panels[5].lines[0].y[-1] > 0.99
     healthy = Playground(norm="batch", gain=0.8).step(100)
     assert "alike" not in healthy.alt and healthy.panels[5].lines[0].y[-1] < 0.5
+
+
+def test_a_gradient_that_overflows_behind_a_finite_signal_is_not_called_healthy(small):
+    for row in [1.0, np.nan], [np.inf, 1.0], [np.nan, np.nan]:
+        said = gradient_in_words(np.array(row))
+        assert said == ["The gradient overflows on its way back."]
+    now = replace(small.snapshot, gradient=np.array([np.inf, 2.0, 1.0]))
+    assert words(now).startswith("The gradient overflows on its way back. It is wrong")
+    assert words(replace(now, size=np.full(3, np.nan))).startswith("The signal overflows. It is")
+
+
+def test_a_loss_of_zero_is_marked(small):
+    now = replace(small.snapshot, steps=np.arange(1, 4), loss=np.array([0.5, 0.0, np.nan]))
+    panel = losses({"now": now})
+    assert (panel.zero.tolist(), panel.lost.tolist()) == ([2], [3])
+
+
+def test_the_plane_tells_where_the_network_gives_no_answer(small):
+    shares = np.ones((CELLS, CELLS), np.float32)
+    assert plane(shares).sentence == "Class 0 is the likelier one in 100% of the plane."
+    shares[:, 0] = np.nan
+    panel = plane(shares)
+    assert "Class 0 is the likelier one in 98% of the plane." in panel.sentence
+    none = "of the plane: its scores are not finite."
+    assert f"It gives no answer in 2% {none}" in panel.sentence
+    assert panel.lost == pytest.approx([-2.3])
+    assert differences(Picture([panel], [])) == []
+    image = draw(Picture([panel], [])).axes[0].images[0]
+    alpha = image.cmap(image.norm(image.get_array()))[..., 3]
+    assert (alpha[:, 0] == 0).all() and (alpha[:, 1:] == 1).all(), "blank, and no class's colour"
+    assert plane(shares * np.nan).sentence == f"It gives no answer in 100% {none}"
+
+
+def test_the_colours_of_the_plane_differ_in_brightness_and_the_examples_stand_out_from_them():
+    def contrast(*colors):
+        low, high = sorted(luminance(np.array([to_rgb(color) for color in colors])))
+        return high / low
+
+    assert contrast(TINTS[0], TINTS[2]) > 1.8
+    assert contrast(TINTS[0], COLORS[1]) > 2.5, "class 1 on its own colour"
+    assert contrast(TINTS[2], COLORS[0]) > 2, "class 0 on its own colour"
+
+
+def similarities(made):
+    return next(panel for panel in made.panels if panel.title == "Similarity of images")
+
+
+def test_the_axis_of_the_similarity_holds_minus_one():
+    made = Playground(depth=3, width=8, norm="batch", batch=2)
+    panel = similarities(made)
+    assert panel.lines[0].y.min() < -0.9 and panel.y.low == -1.05
+    assert similarities(Playground(depth=3)).y.low == -0.1
+
+
+def test_images_that_cannot_be_compared_are_marked_in_every_run():
+    made = Playground(depth=3, width=8, gain=0.0)
+    panel = similarities(made)
+    assert panel.lost.tolist() == [1, 2, 3]
+    assert panel.sentence == "Where × stands, no two images can be compared."
+    made.keep()
+    made.set(gain=1.41, depth=2)
+    assert similarities(made).lost.tolist() == [1, 2, 3], "of the kept run"
+    assert "×" not in similarities(made).sentence
 
 
 def test_what_is_stored_is_the_picture_with_its_words(small, monkeypatch):

@@ -4,6 +4,7 @@ Each is a function from data and settings to a Picture, and a class that gives i
 class is given are the settings at the start; one that is not allowed raises a ValueError.
 """
 
+import threading
 from functools import partial
 
 import numpy as np
@@ -309,7 +310,10 @@ def averages(z, z_test, seed, mode, batches, batch, momentum):
     )
     then = f"has mean {output.mean():.2f} and variance {output.var():.2f}."
     then = f"In {mode} mode the output for the test digits {then}"
-    axes = Axis("training batches seen", 0, RANGES["batches"][1]), Axis("value", -4, 8)
+    values = np.concatenate([line.y for line in lines])  # the axis grows for those outside of it
+    low, high = 4 * np.floor(values.min() / 4), 4 * np.ceil(values.max() / 4)
+    y = Axis("value", min(-4.0, low), max(8.0, high))
+    axes = Axis("training batches seen", 0, RANGES["batches"][1]), y
     left = Panel("Running averages (hollow: each batch's own)", *axes, lines, said)
     axes = Axis("output", -5, 5), Axis("density", 0, 0.6)
     lines = [Line(*density(output), "chosen mode"), Line(*density(in_train), "train mode", 1)]
@@ -463,8 +467,8 @@ def depths(record, axes, now, depth, norm=None, skip=None):
 
 class DepthExplorer(Live):
     """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and
-    how the chosen depth was trained. A button trains it now, from a seed that
-    was not recorded, and is followed.
+    how the chosen depth was trained. A button trains it now, from a seed that was not recorded, in
+    a thread of its own, and is followed; pressed again meanwhile, it does nothing.
 
     depth: a recorded one. norm: "none" or "batch"; None is "batch", without a control. skip: whether
     the networks have skips; None is False, without a control. Lessons 01 and 07.
@@ -477,17 +481,31 @@ class DepthExplorer(Live):
         optional = {name: value for name, value in optional.items() if value is not None}
         choices = {"depth": axes["depth"], "norm": axes["norm"]}
         meaning = "Trains a network of this depth, from a seed that was not recorded"
-        buttons = {"train this depth now": (meaning, lambda: self.train(**self.settings))}
+        buttons = {"train this depth now": (meaning, self.start)}
+        self.thread = None
         compute = partial(depths, record, axes, self.now)
         settings = {"depth": depth, **optional}
         super().__init__(compute, settings, choices, buttons)
 
+    def start(self):
+        """Trains the chosen depth in a thread, so that the page answers; one at a time."""
+        with self.lock:
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(
+                    target=self.train, kwargs=self.settings, name="depth explorer", daemon=True
+                )
+                self.thread.start()
+
     def train(self, depth, norm=None, skip=None):
-        """Trains a network as the recorded ones were, and shows it after every epoch."""
+        """Trains a network as the recorded ones were, and shows it after every epoch. Ends early
+        where the figure is closed."""
 
         def watch(history):
-            self.now[depth, norm, skip] = history
-            self.show()
+            with self.lock:
+                if self.compute is None:
+                    raise KeyboardInterrupt  # which ends `fit`
+                self.now[depth, norm, skip] = history
+                self.show()
 
         net = build(depth, 32, norm=norm or "batch", skip=bool(skip), seed=self.seed)
         settings = {**self.fit, "lr": self.fit["lr"][norm or "batch"]}
@@ -497,8 +515,10 @@ class DepthExplorer(Live):
 # --- loss surfaces ------------------------------------------------------------------------------
 
 
-def surface(tables, radius, top, level):
-    """The Picture of loss surfaces from above: shades, contour lines, and the line at one level."""
+def surface(tables, holes, radius, top, level):
+    """The Picture of loss surfaces from above: shades, contour lines, and the line at one level.
+
+    holes: for each surface, the number of its places that were not finite."""
     panels, rows = [], []
     for name, loss in tables.items():
         side, middle = np.linspace(-radius, radius, len(loss)), loss[len(loss) // 2, len(loss) // 2]
@@ -517,6 +537,9 @@ def surface(tables, radius, top, level):
         said = (
             f"{name}: the loss is {ends}, with {count}; {share} of the plane lie below {level:.2g}."
         )
+        if lost := holes[name]:
+            places = f"{lost} place is" if lost == 1 else f"{lost} places are"
+            said += f" {places} not finite and drawn as the highest."
         axes = (Axis(f"{which} direction", -edge, edge) for which in ("first", "second"))
         panels.append(Panel(name, *axes, lines, said, shades))
         rows.append([name, f"{middle:.2g}", len(low[0]), share])
@@ -554,10 +577,14 @@ class SurfaceExplorer(Live):
         fine = isinstance(surfaces, dict) and 1 <= len(surfaces) <= 3
         require(fine, "surfaces", "a dict of one to three", surfaces)
         tables = {str(name): square(name, loss) for name, loss in surfaces.items()}
+        holes = {name: int((~np.isfinite(loss)).sum()) for name, loss in tables.items()}
         top = max(1e-9, *(loss[np.isfinite(loss)].max() for loss in tables.values()))
-        tables = {name: np.nan_to_num(loss, nan=top, posinf=top) for name, loss in tables.items()}
+        tables = {
+            name: np.nan_to_num(loss, nan=top, posinf=top, neginf=top)
+            for name, loss in tables.items()
+        }
         levels = [float(f"{top * k / 40:.3g}") for k in range(1, 41)]
-        compute = partial(surface, tables, number("radius", radius, 1e-9), top)
+        compute = partial(surface, tables, holes, number("radius", radius, 1e-9), top)
         super().__init__(compute, {"level": levels[9]}, {"level": levels})
 
 

@@ -15,11 +15,12 @@ const live = (() => {
     return Float64Array.from(data, (value) => value ?? NaN)
   }
 
-  // Three digits, as a reader writes them: 0.0123, 12.3, 1.2e-7.
+  // Three digits, as a reader writes them: 0.0123, 12.3, 1.2e-7. Whole numbers in full: 1234.
   function tell(value) {
     if (!Number.isFinite(value)) return 'not finite'
     const size = Math.abs(value)
-    const text = size !== 0 && (size < 1e-4 || size >= 1e5) ? value.toExponential(1) : String(+value.toPrecision(3))
+    const text = size !== 0 && (size < 1e-4 || size >= 1e5) ? value.toExponential(1)
+      : String(Number.isInteger(value) ? value : +value.toPrecision(3))
     return text.replace(/^-/, '−').replace('e+', 'e')
   }
 
@@ -119,7 +120,15 @@ const live = (() => {
     chosen: { size: 6.5, hollow: true, stroke: 2.2 },
     law: { width: 1.2, dash: [4, 3], ink: true },
     contour: { width: 0.6, ink: true },
-    outline: { width: 2.6 },
+    outline: { width: 2.6, halo: 5 },
+  }
+
+  // Strokes the path in two colours, the wide one below, so that it is seen on any shade.
+  function twice(context, below, wide, above, width) {
+    for (const [color, size] of [[below, wide], [above, width]]) {
+      [context.strokeStyle, context.lineWidth] = [color, size]
+      context.stroke()
+    }
   }
 
   function marker(context, kind, x, y, size, hollow) {
@@ -135,14 +144,15 @@ const live = (() => {
     hollow ? context.stroke() : context.fill()
   }
 
-  // Draws a line of a panel; pale: a pinned one.
+  // Draws a line of a panel; pale: a pinned one, which is thicker, with longer dashes.
   function trace(context, line, x, y, colors, pale) {
     const kind = KINDS[line.kind], color = kind.ink ? colors.ink : colors.lines[line.color ?? line.style]
     context.strokeStyle = context.fillStyle = color
     context.globalAlpha = pale ? 0.4 : 1
     if (kind.width) {
-      context.lineWidth = pale ? 3 : kind.width
-      context.setLineDash(pale ? [] : kind.dashed ? DASHES[line.style] : kind.dash || [])
+      const width = pale ? 3 : kind.width, dashes = kind.dashed ? DASHES[line.style] : kind.dash || []
+      context.lineWidth = width
+      context.setLineDash(dashes.map((dash) => (dash * width) / kind.width))
       context.beginPath()
       let drawing = false
       line.x.forEach((place, k) => {
@@ -151,7 +161,8 @@ const live = (() => {
         else if (drawing) context.lineTo(px, py)
         else { context.moveTo(px, py); drawing = true }
       })
-      context.stroke()
+      if (kind.halo) twice(context, colors.paper, kind.halo, color, width)
+      else context.stroke()
       context.setLineDash([])
     }
     if (kind.size && !pale) {
@@ -173,7 +184,8 @@ const live = (() => {
     const tone = (value) => ramp[Math.round(255 * strength(shades, value))]
     shades.values.forEach((value, k) => {
       const [row, column] = [Math.floor(k / shades.columns), k % shades.columns]
-      image.data.set([...tone(value), 255], 4 * ((rows - 1 - row) * shades.columns + column))
+      const seen = shades.texts || !Number.isNaN(value)  // what is no number stays blank, unless a text tells of it
+      image.data.set([...tone(value), seen ? 255 : 0], 4 * ((rows - 1 - row) * shades.columns + column))
     })
     const small = new OffscreenCanvas(shades.columns, rows)
     small.getContext('2d').putImageData(image, 0, 0)
@@ -195,7 +207,7 @@ const live = (() => {
     return shades.root ? Math.sqrt(share) : share
   }
 
-  // Draws a panel, and returns where its axes are. pins: lines of an earlier picture. cursor: what is being read. names: of all
+  // Draws a panel, and returns where its axes are. pins: lines and marks of an earlier picture. cursor: what is being read. names: of all
   // lines of the figure, so that its panels have them in the same place.
   function paint(canvas, { width, height }, panel, pins, cursor, names, colors) {
     const dots = window.devicePixelRatio || 1
@@ -239,8 +251,8 @@ const live = (() => {
       context.lineWidth = 1
       for (const tick of y.ticks) stroke(context, left, tick.at, right, tick.at)
     }
-    for (const line of pins) trace(context, line, x, y, colors, true)
-    const inks = panel.shades?.colors ? { ...colors, lines: LIGHT } : colors  // such shades are the same in the dark
+    for (const line of pins.lines) trace(context, line, x, y, colors, true)
+    const inks = panel.shades?.colors ? { ...colors, lines: LIGHT, ink: 'black', paper: 'white' } : colors  // such shades are the same in the dark
     for (const line of panel.lines) trace(context, line, x, y, inks)
     if (panel.limit) {
       const [name, value, side] = panel.limit
@@ -258,13 +270,10 @@ const live = (() => {
     context.lineWidth = 1
     stroke(context, left, top, left, bottom)
     stroke(context, left, bottom, right, bottom)
-    context.lineWidth = 1.4
-    for (const place of panel.lost) {
-      const px = x.at(place)
-      stroke(context, px - 3, top - 3, px + 3, top + 3)
-      stroke(context, px - 3, top + 3, px + 3, top - 3)
-    }
-    for (const place of panel.zero) marker(context, 'wedge', x.at(place), bottom, 3.2)
+    context.globalAlpha = 0.4
+    edges(context, pins, x, top, bottom)
+    context.globalAlpha = 1
+    edges(context, panel, x, top, bottom)
     context.textAlign = 'left'
     rows.forEach((row, k) => row.forEach(([line, at]) => {
       sample(context, line, at, 8 + 16 * k, colors)
@@ -272,8 +281,19 @@ const live = (() => {
       context.fillText(line.name, at + 28, 8 + 16 * k)
     }))
     if (atEnds) nameEnds(context, named, x, y, top, bottom, colors)
-    if (cursor) crosshair(context, panel, cursor, x, y, top, bottom, left, right, colors)
+    if (cursor) crosshair(context, panel, cursor, x, y, top, bottom, left, right, inks)
     return { x, y, left, right, top, bottom }
+  }
+
+  // The marks × at the top, for what is not finite, and ▼ at the bottom, for zeros.
+  function edges(context, { lost, zero }, x, top, bottom) {
+    context.lineWidth = 1.4
+    for (const place of lost) {
+      const px = x.at(place)
+      stroke(context, px - 3, top - 3, px + 3, top + 3)
+      stroke(context, px - 3, top + 3, px + 3, top - 3)
+    }
+    for (const place of zero) marker(context, 'wedge', x.at(place), bottom, 3.2)
   }
 
   function stroke(context, x0, y0, x1, y1) {
@@ -341,7 +361,10 @@ const live = (() => {
     return Array.from({ length: rows }, (_, k) => low + ((k + 0.5) * (high - low)) / rows)
   }
 
-  const spell = (axis, value) => `${axis.label} ${axis.ticks?.find(([place]) => place === value)?.[1] ?? tell(value)}`
+  const spell = (axis, value) => {
+    const number = Number.isSafeInteger(value) ? String(value).replace('-', '−') : tell(value)
+    return `${axis.label} ${axis.ticks?.find(([place]) => place === value)?.[1] ?? number}`
+  }
 
   const nearest = (all, value) => all.reduce((best, one, k) => (Math.abs(one - value) < Math.abs(all[best] - value) ? k : best), 0)
 
@@ -350,7 +373,7 @@ const live = (() => {
     const at = places(panel)[column]
     if (panel.shades) {
       const { values, columns, quantity, percent } = panel.shades, value = values[row * columns + column]
-      const text = panel.shades.texts?.[row][column] === '×' ? 'diverged' : percent ? `${tell(100 * value)} %` : tell(value)
+      const text = panel.shades.texts?.[row][column] === '×' ? 'diverged' : percent && Number.isFinite(value) ? `${tell(100 * value)} %` : tell(value)
       return `${spell(panel.x, at)}, ${spell(panel.y, heights(panel)[row])}: ${quantity} ${text}`
     }
     const said = readable(panel).filter((line) => line.x.includes(at)).map((line) => `${line.name} ${tell(line.y[line.x.indexOf(at)])}`.trim())
@@ -360,18 +383,24 @@ const live = (() => {
   function crosshair(context, panel, { column, row }, x, y, top, bottom, left, right, colors) {
     const at = places(panel)[column]
     if (at === undefined) return
+    if (panel.shades) {
+      context.beginPath()
+      if (panel.shades.texts) context.rect(x.at(at - 0.5), y.at(row + 0.5), x.at(1) - x.at(0), y.at(0) - y.at(1))  // leaves the text free
+      else {
+        const height = y.at(heights(panel)[row])
+        for (const [px, py, toX, toY] of [[x.at(at), top, x.at(at), bottom], [left, height, right, height]]) {
+          context.moveTo(px, py)
+          context.lineTo(toX, toY)
+        }
+      }
+      return twice(context, colors.paper, panel.shades.texts ? 4 : 3, colors.ink, panel.shades.texts ? 2 : 1)
+    }
     context.strokeStyle = colors.ink
     context.globalAlpha = 0.5
     context.lineWidth = 1
-    if (panel.shades?.texts) {  // a frame, which leaves the text free
-      context.globalAlpha = 1
-      context.lineWidth = 2
-      return context.strokeRect(x.at(at - 0.5), y.at(row + 0.5), x.at(1) - x.at(0), y.at(0) - y.at(1))
-    }
     stroke(context, x.at(at), top, x.at(at), bottom)
-    if (panel.shades) stroke(context, left, y.at(heights(panel)[row]), right, y.at(heights(panel)[row]))
     context.globalAlpha = 1
-    for (const line of panel.shades ? [] : readable(panel)) {
+    for (const line of readable(panel)) {
       const k = line.x.indexOf(at), py = y.at(line.y[k])
       if (k < 0 || !Number.isFinite(py)) continue
       context.lineWidth = 1.5
@@ -379,13 +408,15 @@ const live = (() => {
     }
   }
 
+  const NONE = { lines: [], lost: [], zero: [] }
+
   // A panel of the page: a title, a canvas, a slider to read its values by keyboard, and what was read.
   function makePanel(figure) {
     const title = element('div', { class: 'live-title' }), canvas = element('canvas', { role: 'img' })
     const reader = element('input', { type: 'range', class: 'live-reader', min: 0, step: 1, 'data-lm-suppress-shortcuts': 'true' })
     const reading = element('div', { class: 'live-reading', 'aria-hidden': 'true' })
     const root = element('div', { class: 'live-panel' }, title, canvas, reader, reading)
-    let panel, pins = [], cursor = null, area = null, size = null, shown = null
+    let panel, pins = NONE, cursor = null, area = null, size = null, shown = null
 
     function draw() {
       if (!panel) return
@@ -474,6 +505,7 @@ const live = (() => {
     const [low, high] = list ? [0, list.length - 1] : [spec.low, spec.high]
     const digits = step < 1 ? 2 : 0
     const slider = element('input', { ...mine, type: 'range', min: low, max: high, step })
+    let exact = null  // the value as it was set, which may lie between two steps, until the reader moves this control
     const track = element('div', { class: 'live-track' }, slider)
     const text = (value) => (list ? spec.labels[value] : (+value).toFixed(digits))
     const field = list ? element('output', { for: id }) : element('input', {
@@ -484,16 +516,23 @@ const live = (() => {
       slider.setAttribute('aria-valuetext', text(slider.value))
       field.value = text(slider.value)
     }
-    slider.addEventListener('input', () => { tellValue(); changed() })
+    slider.addEventListener('input', () => { exact = null; tellValue(); changed() })
     field.addEventListener('change', () => {
-      if (field.value !== '' && Number.isFinite(+field.value)) slider.value = field.value  // within its limits and steps
+      if (field.value !== '' && Number.isFinite(+field.value)) {
+        exact = null
+        slider.value = field.value  // within its limits and steps
+      }
       tellValue()
       changed()
     })
     return {
       root,
-      get: () => (list ? list[slider.value] : +(+slider.value).toFixed(digits)),
-      set(value) { slider.value = list ? list.indexOf(value) : value; tellValue() },
+      get: () => (list ? list[slider.value] : exact ?? +(+slider.value).toFixed(digits)),
+      set(value) {
+        exact = list ? null : value
+        slider.value = list ? list.indexOf(value) : value
+        tellValue()
+      },
       marks(found) {
         if (JSON.stringify(found) === track.dataset.marks) return
         track.dataset.marks = JSON.stringify(found)
@@ -514,11 +553,12 @@ const live = (() => {
   let count = 0  // of the figures on the page, for ids
 
   // Fills `root`. controls, buttons: as in widget.py; those before *start* stand above the controls. A figure without a *reset* of
-  // its own gets one that brings the controls back, and a *pin*. ask(settings, generation): called when a control was moved.
+  // its own gets one that brings back the settings `origin`, or else those of the first picture, and a *pin*. ask(settings,
+  // generation): called when a control was moved.
   // press(name): when a button was. Returns show(picture), which draws, rename(buttons), lose(), and stop().
-  function figure(root, { controls, buttons = [], ask, press }) {
+  function figure(root, { controls, buttons = [], origin = null, ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
-    let generation = 0, start = null, picture = null, pinned = null, waiting = null, colors = null
+    let generation = 0, start = origin, picture = null, pinned = null, waiting = null, colors = null
     const specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
     const button = (name, meaning, act) => {
       const made = element('button', { type: 'button', title: meaning }, name)
@@ -577,7 +617,8 @@ const live = (() => {
       root.classList.toggle('live-film', picture.columns != null)  // before the canvases are measured
       picture.panels.forEach((panel, k) => {
         const before = pinned?.panels[k]
-        drawn[k].show(before ? within(panel, before) : panel, before ? before.lines.filter((line) => line.kind === 'line') : [], all)
+        const pins = before && !panel.shades ? { ...before, lines: before.lines.filter((line) => line.kind === 'line') } : NONE
+        drawn[k].show(before ? within(panel, before) : panel, pins, all)
       })
       fill(table, picture.table)
       write(said, picture.sentence)
@@ -613,7 +654,7 @@ const live = (() => {
 
     // There is nobody any more to ask: says so, as the stored picture does.
     function lose() {
-      above.inert = true
+      for (const part of root.querySelectorAll('.live-controls, .live-presets')) part.inert = true
       note.textContent = 'Run this cell to move it.'
       root.classList.add('live-lost')
     }
@@ -646,6 +687,7 @@ const live = (() => {
     const shown = figure(el, {
       controls: model.get('controls'),
       buttons: model.get('buttons'),
+      origin: model.get('origin'),
       ask(settings, generation) {
         model.set('asked', { settings, generation })
         model.save_changes()

@@ -86,8 +86,10 @@ class Shades:
         self.columns = self.values.shape[1]  # the page gets the values as one row
 
     def strengths(self):
-        """How strong each cell's colour is, from 0 to 1; 0 for what is not finite."""
-        shares = np.clip(np.nan_to_num(self.values / self.top), 0, 1)
+        """How strong each cell's colour is, from 0 to 1. Of NaN, it is NaN, and the cell is blank,
+        or 0, where the texts tell of it."""
+        shares = np.clip(self.values / self.top, 0, 1)
+        shares = np.nan_to_num(shares) if self.texts else shares
         return np.sqrt(shares) if self.root else shares
 
 

@@ -30,7 +30,8 @@ PRESETS = {  # what differs from DEFAULTS
 }
 # Where the axis of steps ends: at few places, so that it seldom moves.
 ENDS = [count * 10**power for power in range(2, 9) for count in (1, 2, 5)]
-TINTS = "#F3B584", "#FFFFFF", "#8CC3E6"  # of the plane: class 1, undecided, class 0
+# Of the plane: class 1, undecided, class 0. They differ in brightness, too.
+TINTS = "#FBDCC2", "#FFFFFF", "#6FADD8"
 
 
 class Playground(Live):
@@ -212,7 +213,8 @@ def losses(runs):
         for k, (name, run) in enumerate(runs.items())
     ]
     lost = np.concatenate([run.steps[~np.isfinite(run.loss)] for run in runs.values()])
-    return Panel("Loss", steps(runs), y, lines, lost=lost)
+    zero = np.concatenate([run.steps[run.loss == 0] for run in runs.values()])
+    return Panel("Loss", steps(runs), y, lines, lost=lost, zero=zero)
 
 
 def errors(runs):
@@ -247,8 +249,14 @@ def plane(shares):
     _, _, x, y = spirals()
     x, y = x.numpy(), y.numpy()
     lines = [Line(*x[y == k].T, f"class {k}", k, "points") for k in (0, 1)]
-    said = f"Class 0 is the likelier one in {(shares > 0.5).mean():.0%} of the plane."
-    return Panel("Its answers in the plane", *axes, lines, said, shades)
+    none, said = np.isnan(shares), []
+    if not none.all():
+        said.append(f"Class 0 is the likelier one in {(shares > 0.5).mean():.0%} of the plane.")
+    if none.any():
+        where = f"{none.mean():.0%} of the plane"
+        said.append(f"It gives no answer in {where}: its scores are not finite.")
+    lost = np.linspace(-SIDE, SIDE, CELLS)[none.any(0)]
+    return Panel("Its answers in the plane", *axes, lines, " ".join(said), shades, lost=lost)
 
 
 def layers(runs):
@@ -280,8 +288,11 @@ def alike(runs):
     first, last = now.similarity[[0, -1]]
     ends = f"{first:.2f} at layer 1 and {last:.2f} at layer {len(now.similarity)}"
     said = f"The similarity of images is {ends}." if np.isfinite([first, last]).all() else ""
-    lost = 1 + np.flatnonzero(~np.isfinite(now.size))
-    y = Axis("correlation of two", -0.1, 1.05)
+    if np.isnan(now.similarity).any():
+        said = f"{said} Where × stands, no two images can be compared.".strip()
+    least = min(np.nanmin(line.y, initial=0.0) for line in lines)
+    y = Axis("correlation of two", -0.1 if least >= -0.1 else -1.05, 1.05)
+    lost = np.unique(np.concatenate([line.x[np.isnan(line.y)] for line in lines]))
     return Panel("Similarity of images", None, y, lines, said, lost=lost)
 
 
@@ -297,7 +308,9 @@ def row(name, run):
 
 def words(now):
     """What is happening, in a few sentences."""
-    said = [*signal_in_words(now.size), *gradient_in_words(now.gradient)]
+    said = signal_in_words(now.size)
+    if np.isfinite(now.size).all():  # else nothing comes back
+        said += gradient_in_words(now.gradient)
     layer, most = now.update.argmax() + 1, now.update.max()
     if now.step and now.update[0] < 1e-5:
         said.append(f"Layer 1 moves by {now.update[0]:.0e} of its size a step: it does not learn.")
@@ -327,6 +340,8 @@ def signal_in_words(size):
 
 def gradient_in_words(gradient):
     """Whether the gradient does not arrive, fades or grows."""
+    if not np.isfinite(gradient).all():
+        return ["The gradient overflows on its way back."]
     ends = f"layer 1's is {gradient[0] / gradient[-1]:.0e}"
     if gradient[0] == 0:
         return ["No gradient reaches layer 1."]

@@ -2,6 +2,7 @@
 
 import html
 import threading
+from contextlib import nullcontext
 from dataclasses import is_dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -64,15 +65,17 @@ class Live(anywidget.AnyWidget):
     controls = traitlets.List().tag(sync=True)
     buttons = traitlets.List().tag(sync=True)
     still = traitlets.Unicode().tag(sync=True)  # class of the stored picture, which the page hides
+    origin = traitlets.Dict().tag(sync=True)  # settings that *reset* in the page brings back
     asked = traitlets.Dict().tag(sync=True, echo_update=False)  # by the page: settings, generation
     shown = traitlets.Dict().tag(sync=True)  # by the kernel: the same, and the picture for them
+    lock = nullcontext()  # where a setting is not allowed: `close` is called there, too
 
     def __init__(self, compute, settings, choices=None, buttons=None):
         self.choices, self.compute, self.pressed = choices or {}, compute, buttons or {}
         self.initial = {name: self.allowed(name, value) for name, value in settings.items()}
         self.settings, self.generation = self.initial, 0
         self.lock = threading.RLock()  # JupyterLab's sliders work in another thread than cells
-        super().__init__(still=f"still-{uuid4().hex[:12]}")
+        super().__init__(still=f"still-{uuid4().hex[:12]}", origin=self.initial)
         self.controls = [self.control(name) for name in self.initial]
         self.buttons = [[name, meaning] for name, (meaning, _) in self.pressed.items()]
         self.show()
@@ -148,7 +151,8 @@ class Live(anywidget.AnyWidget):
 
     def close(self):
         """Takes the figure off the page, and lets go of all that it holds."""
-        self.compute, self.picture, self.pressed, self.shown = None, None, {}, {}
+        with self.lock:  # after the picture that is under way
+            self.compute, self.picture, self.pressed, self.shown = None, None, {}, {}
         self.layout.close()
         super().close()
 

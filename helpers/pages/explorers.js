@@ -346,7 +346,9 @@ const explorers = (() => {
       const said = `After ${batches} batches of ${batch} the running mean is ${short(mean)} (of all training digits ${short(all.mean)}), `
         + `the running variance ${short(variance)} (${short(all.variance)}).`
       const then = `In ${mode} mode the output for the test digits has mean ${short(after.mean)} and variance ${short(after.variance)}.`
-      const left = makePanel('Running averages (hollow: each batch\'s own)', makeAxis('training batches seen', 0, 100), makeAxis('value', -4, 8), {
+      const values = [...running, ...single].flat()  // the axis grows for those outside of it
+      const low = Math.min(-4, 4 * Math.floor(Math.min(...values) / 4)), high = Math.max(8, 4 * Math.ceil(Math.max(...values) / 4))
+      const left = makePanel('Running averages (hollow: each batch\'s own)', makeAxis('training batches seen', 0, 100), makeAxis('value', low, high), {
         lines: [...curve('variance', 0), ...curve('mean', 1)], sentence: said })
       const right = makePanel('Output for the 297 test digits', makeAxis('output', -5, 5), makeAxis('density', 0, 0.6), {
         lines: [makeLine(...density(output), 'chosen mode'), makeLine(...density(inTrain), 'train mode', 1)], sentence: then })

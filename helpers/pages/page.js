@@ -36,7 +36,7 @@ const page = (() => {
     const { kind, data, wasm, controls, settings } = explorer
     const { simd } = await ask({ figure: id, kind, data, wasm })
     let busy = false, next = null
-    const shown = live.figure(root, { controls, ask: (wanted, generation) => {
+    const shown = live.figure(root, { controls, origin: settings, ask: (wanted, generation) => {
       next = { wanted, generation }
       if (!busy) work().catch(failed)
     } })
