@@ -74,7 +74,6 @@ def soak(minutes, seed, patient):
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=PYTHON), root / "soak.ipynb")
         with lab.server(root, private) as url:
             page = browser.new_page(viewport={"width": 1400, "height": 1600})
-            page.set_default_timeout(60 * lab.SECOND)
             page.on("pageerror", lambda error: wrong.append(f"page: {error}"))
             lab.open_notebook(page, url, "soak.ipynb")
             lab.run_all(page)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from . import lab
 
+expect.set_options(timeout=lab.PATIENCE)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LESSON = "02_signal_drift.ipynb"
 
@@ -86,7 +88,6 @@ def opened(browser, course, name):
     """A page with a notebook after "Run All Cells". page.complaints: what the page and its console found wrong."""
     url = course[1]
     page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(30 * lab.SECOND)
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(f"error: {error}"))
     page.on(

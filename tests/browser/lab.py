@@ -23,6 +23,7 @@ FLAGS = (
 )
 TOKEN = "a-token-for-tests"
 SECOND = 1000  # Playwright counts in milliseconds
+PATIENCE = 90 * SECOND  # for what takes less than one on a machine that is not busy
 
 
 def missing():
@@ -106,15 +107,17 @@ def address(process, private, patience=90):
 
 def open_notebook(page, url, path):
     """Opens a notebook alone in the page and waits until its kernel is ready."""
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{url}/doc/tree/{path}?token={TOKEN}")
-    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=90 * SECOND)
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=PATIENCE)
 
 
 def open_in_notebook(page, url, path):
     """Opens a notebook in Notebook 7, which the same server has, and waits until its kernel is ready."""
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{url}/notebooks/{path}?token={TOKEN}")
     ready = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
-    page.locator(ready).wait_for(state="attached", timeout=90 * SECOND)
+    page.locator(ready).wait_for(state="attached", timeout=PATIENCE)
 
 
 def run_all(page, patience=240):
@@ -131,7 +134,7 @@ def run_cell(page, cell):
     prompt.evaluate("prompt => { prompt.textContent = '' }")  # a new kernel gives the same number
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
-    prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=90 * SECOND)
+    prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=PATIENCE)
     return cell.locator(".jp-OutputArea").inner_text()
 
 

@@ -62,6 +62,7 @@ def opened_file(browser, path, script="", ready=None, complains=False, **setting
     """
     context = browser.new_context(offline=True, **settings)
     page, wrong = context.new_page(), []
+    page.set_default_timeout(lab.PATIENCE)
     if script:
         page.add_init_script(script)
     page.on("pageerror", lambda error: wrong.append(str(error)))

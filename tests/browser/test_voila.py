@@ -81,6 +81,7 @@ def test_a_live_figure_lives_in_an_app(browser, tmp_path):
     nbformat.write(notebook, tmp_path / "app.ipynb")
     with voila(tmp_path / "app.ipynb") as address:
         page, complaints = browser.new_page(), []
+        page.set_default_timeout(lab.PATIENCE)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address, timeout=200 * lab.SECOND)
         figure = page.locator(".live")
