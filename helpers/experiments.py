@@ -173,7 +173,8 @@ def record(
 
     The arrays have one dimension for each axis, then those of the History; `seconds` is CPU time.
     `config`, in JSON, holds the axes, the versions, the date and the machine. A finished run is
-    saved at once, and a second call goes on from there; `again` begins anew.
+    saved at once, and a second call goes on from there; `again` begins anew, and
+    replaces a finished record.
 
     device: as torch names it. executor: "processes" on this machine, or the address of a Dask
     scheduler, such as tcp://127.0.0.1:8786, whose workers have this package. workers: the number of
@@ -182,11 +183,12 @@ def record(
     experiment = EXPERIMENTS[choice("name", name, tuple(EXPERIMENTS))]
     seeds = list(range(integer("seeds", seeds, 1, 1000)))
     try:
+        device = str(torch.device(device))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError):  # AssertionError where there is no CUDA
         allowed = "one that torch finds here, such as 'cpu'"
         raise ValueError(f"device must be {allowed}, got {device!r}") from None
-    device, whole = str(device), Path(out) / f"{name}.npz"
+    whole = Path(out) / f"{name}.npz"
     part = whole.with_suffix(".part")
     fine = again or part.exists() or not whole.exists()
     require(fine, "again", f"True to replace {whole}", again)
@@ -277,7 +279,8 @@ def main(arguments=None):
     except (DamagedData, ValueError, ImportError) as mistake:
         sys.exit(f"{mistake}")
     except (OSError, RuntimeError, CancelledError) as failure:
-        sys.exit(f"{str(failure) or type(failure).__name__}; {later}")
+        reason = str(failure).partition("\n")[0] or type(failure).__name__
+        sys.exit(f"{reason}; {later}")
     print(f"{path} is recorded")
 
 

@@ -411,9 +411,8 @@ def cross_entropy(scores, y):
     fine = isinstance(y, torch.Tensor) and y.dtype == torch.int64 and y.shape in ((batch,), rows)
     require(fine, "y", f"an int64 tensor of shape ({batch},)", y)
     require(y.device == scores.device, "y", f"on {scores.device}, as scores are", str(y.device))
-    class_numbers(
-        "y", y, classes
-    )  # torch would leave out the examples of class -100, and say nothing
+    # Without this, torch would leave out the examples of class -100, and say nothing.
+    class_numbers("y", y, classes)
     flat = scores.flatten(0, -2), y.expand(rows).flatten()
     return nn.functional.cross_entropy(*flat, reduction="none").view(rows).mean(-1)
 
@@ -458,7 +457,7 @@ def _shown(stack):
 def _check_x(x, width, stack, dtype):
     """ValueError unless x is (batch, width) or (*stack, batch, width), of the weights' dtype.
 
-    Under torch.autocast the dtypes may differ: torch casts the factors of each product.
+    Under torch.autocast the dtypes may differ, but for float64: torch casts the factors of each product.
     """
     if not isinstance(x, torch.Tensor):
         require(False, "x", f"a tensor of {dtype}, as the weights are", x)
@@ -474,6 +473,7 @@ def _check_x(x, width, stack, dtype):
 def _check_arrays(x, **others):
     """ValueError unless x is an array (*stack, batch, width), and each other one, of the same
     kind, NumPy's or torch's, is (*stack, width)."""
+    kind = torch.Tensor if isinstance(x, torch.Tensor) else np.ndarray
     for name, array in {"x": x, **others}.items():
         fine = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
         fine = fine or (isinstance(array, torch.Tensor) and array.is_floating_point())
@@ -481,5 +481,5 @@ def _check_arrays(x, **others):
             fine, shape = fine and array.ndim >= 2, "(*stack, batch, width)"
         else:
             shape = (*x.shape[:-2], x.shape[-1])
-            fine = fine and array.shape == shape and isinstance(array, type(x))
+            fine = fine and array.shape == shape and isinstance(array, kind)
         require(fine, name, f"an array of numbers of shape {shape}", array)

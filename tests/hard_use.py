@@ -47,7 +47,11 @@ def lessons(root, names=QUICK, before=(), processes=1, **environment):
     )
     environment = {name: value for name, value in environment.items() if value is not None}
     paths = [f"notebooks/{name}.ipynb" for name in names]
-    spread = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else ["-n", "0"]
+    spread = (
+        ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+        if processes > 1
+        else ["-n", "0"]
+    )
     command = [*before, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *spread, *paths]
     done = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, check=False

@@ -315,3 +315,9 @@ def test_batch_norm_names_an_x_of_another_type(rejects, x, given):
         lambda: BatchNorm(6)(x),
         f"x must be a tensor of torch.float32, as the weights are, got {given}",
     )
+
+
+def test_the_signal_may_be_a_parameter():
+    x = torch.nn.Parameter(torch.arange(12.0).reshape(4, 3))
+    gamma, beta = torch.ones(3), torch.zeros(3)
+    assert torch.equal(batch_norm(x, gamma, beta), batch_norm(x.detach(), gamma, beta))

@@ -1,5 +1,6 @@
 """The exercises' feedback: right answers pass, each known mistake is named, and nothing is an assert."""
 
+import dataclasses
 import warnings
 from collections import deque
 from decimal import Decimal
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import check, compare
+from helpers import check, compare, digits
 from helpers.exercises import EXERCISES, Mistake, asking, lesson_07, lesson_09
 from helpers.exercises.judge import but, edited
 
@@ -119,7 +120,9 @@ def trained(monkeypatch):
     def fit(net, data, **settings):
         asked.append(settings)
         return SimpleNamespace(
-            diverged=np.array(found["diverged"]), train_error=[found["error"]] * settings["epochs"]
+            stopped=False,
+            diverged=np.array(found["diverged"]),
+            train_error=[found["error"]] * settings["epochs"],
         )
 
     class Trainer:
@@ -363,7 +366,7 @@ def test_dropout_takes_the_noise_that_is_given(capsys):
         ({"lr": 0.01}, {"error": 0.9}, "wrong for 90% .*: its gradient explodes or vanishes, or all its images"),
         ({"skip": True, "lr": 1.0}, {"error": 0.9}, "what keeps the branch small, and is the learning rate too large"),
         ({"skip": True}, {"diverged": True}, "it diverged.* Is the branch small enough"),
-        ({"norm": "batch"}, {"diverged": True}, "it diverged.* Its gradient explodes"),
+        ({"norm": "batch"}, {"diverged": True}, "it diverged.* Does its gradient explode"),
         ({"branch_scale": 0.1}, {}, "branch_scale does nothing without skip"),
         ({"order": "post", "norm": "batch"}, {}, "order does nothing without skip"),
         ({"depth": 10}, {}, "depth cannot be changed here; you may change three of norm"),
@@ -483,3 +486,52 @@ def test_numbers_of_numpy_and_torch_are_numbers(capsys):
 def test_a_prediction_of_zero_measured_zero(capsys):
     compare(0, 0.0)
     assert "Measured: 0" in capsys.readouterr().out
+
+
+def batch_norm_in_place(x, gamma, beta, running_mean, running_var, training):
+    mean = x.mean(0) if training else running_mean
+    x -= mean
+    var = x.square().mean(0) if training else running_var
+    if training:
+        rows = len(x)
+        running_mean += 0.1 * (mean.detach() - running_mean)
+        running_var += 0.1 * (var.detach() * rows / (rows - 1) - running_var)
+    return gamma * x / (var + 1e-5) ** 0.5 + beta, running_mean, running_var
+
+
+def test_a_dropout_that_drops_nothing_is_told_so():
+    with pytest.raises(Mistake, match="^nothing is dropped"):
+        check("dropout", lambda x, p, noise, training: x)
+
+
+def test_numbers_of_dropout_that_are_not_finite_are_not_told_as_chance():
+    with pytest.raises(Mistake) as told:
+        check("dropout", lambda x, p, noise, training: x / (noise >= p) if training else x)
+    assert "another one each time" not in str(told.value)
+
+
+def test_batch_norm_may_work_in_place(capsys):
+    check("batch_norm", batch_norm_in_place)
+    assert "Correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("root", [1.41, 1.414, 2**0.5])
+def test_the_root_of_two_may_be_rounded_as_the_lesson_rounds_it(root, capsys):
+    check("gain_for", lambda factor, depth: root * factor ** (1 / (depth - 1)))
+    assert "Correct" in capsys.readouterr().out
+
+
+def test_a_cure_that_is_half_written_is_no_answer_yet(capsys):
+    check("one_knob", lambda: {name: {"gain": ...} for name in ("fades", "explodes", "stuck")})
+    assert "Your turn" in capsys.readouterr().out
+
+
+def test_a_check_that_is_stopped_is_no_verdict(monkeypatch):
+    stopped = lesson_07.fit(
+        lesson_07.build(1, 2), digits(0), lr=0.1, epochs=1, batch=500, progress=False
+    )
+    monkeypatch.setattr(
+        lesson_07, "fit", lambda *_, **__: dataclasses.replace(stopped, stopped=True)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        check("two_hundred", lambda: {"lr": 0.01})

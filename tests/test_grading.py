@@ -405,6 +405,11 @@ def test_a_zip_file_is_closed_before_it_is_removed(tmp_path, monkeypatch):
     assert opened
 
 
+def test_names_that_differ_in_more_than_capitals_are_two_students(tmp_path):
+    files = {"Weiß_A1.ipynb": PLAIN, "Weiss_A1.ipynb": PLAIN}
+    assert collected(tmp_path, files) == files
+
+
 @pytest.mark.parametrize(
     "name", ["A1.ipynb", "anna_A2.ipynb", "anna_A12.ipynb", "anna.ipynb", "all.zip", "..._A1.ipynb"]
 )
@@ -492,7 +497,7 @@ def test_a_count_that_is_none_spoils_no_notebook(alone):
 
 @pytest.mark.parametrize(
     "timeout, said",
-    [(30, "all cells together took more than 2.5 minutes"), (-1, None), (None, None)],
+    [(15, "all cells together took more than 2.5 minutes"), (-1, None), (None, None)],
 )
 def test_all_cells_together_have_a_limit_which_is_named(timeout, said, alone, monkeypatch):
     """The clock is one on which each look takes 100 seconds."""

@@ -24,6 +24,7 @@ EXERCISES = [
     Exercise(
         answer=gain_for,
         instances=lambda generator: [(1000.0, 50), (0.01, 20), (3.0, 2), (1e-6, 100), (7.0, 11)],
+        tolerance=5e-3,  # 1.41, as the text rounds √2, will do
         praise="One gain, and any size after any number of layers.",
         mistakes="""
             layer 1 has no layer before it: from there to layer depth there are depth - 1 factors
@@ -43,6 +44,7 @@ EXERCISES = [
     Exercise(
         answer=critical_gain,
         instances=instances,
+        tolerance=5e-3,
         praise="With slope 0 it is He's sqrt(2), with slope 1 the linear network's 1.",
         mistakes="""
             that is the gain of the plain ReLU; the negative half now carries something too

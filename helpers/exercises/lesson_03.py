@@ -41,17 +41,18 @@ def batch_norm(x, gamma, beta, running_mean, running_var, training):
 
 def look(function, x, gamma, beta, running_mean, running_var):
     """A training step with its gradient, and an answer in eval mode."""
-    x = x.clone().requires_grad_()
+    leaf = x.clone().requires_grad_()
     parts = {}
     for mode, training in ("training", True), ("eval", False):
-        returned = function(x, gamma, beta, running_mean.clone(), running_var.clone(), training)
+        given = (each.clone() for each in (leaf, gamma, beta, running_mean, running_var))
+        returned = function(*given, training)  # which may work in place
         names = (f"the output in {mode}", f"running_mean after {mode}", f"running_var after {mode}")
         parts |= named(returned, *names)
         if returned is ...:
             return parts
         out, *averages = returned
-        if training and isinstance(out, torch.Tensor) and out.shape == x.shape:
-            parts["the gradient with respect to x"] = gradient_through(out, x)
+        if training and isinstance(out, torch.Tensor) and out.shape == leaf.shape:
+            parts["the gradient with respect to x"] = gradient_through(out, leaf)
         if training and isinstance(averages[0], torch.Tensor):
             graph = any(getattr(average, "requires_grad", False) for average in averages)
             parts["the graph kept by the averages"] = torch.tensor(float(graph))

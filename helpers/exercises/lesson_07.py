@@ -6,7 +6,7 @@ Many answers to the second are right, so each is tried out.
 from ..datasets import digits
 from ..networks import build
 from ..training import fit
-from .asking import Mistake
+from .asking import Mistake, spoken
 from .judge import Exercise
 
 START = {
@@ -43,8 +43,10 @@ def look(function):
     lr = settings.pop("lr")
     net = build(width=32, inputs=64, classes=10, seed=0, **settings)
     history = fit(net, digits(0), lr=lr, epochs=4, batch=64, progress=False)
+    if history.stopped:
+        raise KeyboardInterrupt
     if history.diverged.any():
-        why = "Its gradient explodes; lesson 05"
+        why = "Does its gradient explode (lesson 05), or is the learning rate too large?"
         if settings["skip"]:
             why = "Is the branch small enough, or the learning rate too large?"
         raise Mistake(f"it diverged: its loss became infinite or NaN. {why}")
@@ -62,7 +64,9 @@ def look(function):
 def with_changes(chosen):
     """All settings, with the three at most that were chosen. Raises Mistake if they are not allowed."""
     if not isinstance(chosen, dict):
-        raise Mistake(f"return a dict of what you change, such as {{'lr': 0.01}}, got {chosen!r}")
+        raise Mistake(
+            f"return a dict of what you change, such as {{'lr': 0.01}}, got {spoken(chosen)}"
+        )
     changed = {
         name: value for name, value in chosen.items() if name not in START or value != START[name]
     }

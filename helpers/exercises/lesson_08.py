@@ -31,8 +31,12 @@ def look(function, x, p, noise):
     parts = {}
     for mode, training in ("training", True), ("eval", False):
         part = f"the output in {mode}"
-        parts[part], again = (function(x.clone(), p, noise.clone(), training) for _ in range(2))
-        if isinstance(again, torch.Tensor) and not same(again, parts[part]):
+        first, again = (function(x.clone(), p, noise.clone(), training) for _ in range(2))
+        parts[part] = first
+        finite = all(
+            isinstance(out, torch.Tensor) and out.isfinite().all() for out in (first, again)
+        )
+        if finite and not same(again, first):
             raise Mistake(
                 f"{part} is another one each time: take the noise that is given, instead of drawing your own"
             )
@@ -85,6 +89,8 @@ EXERCISES = [
                 noise >= p → noise < 1 - p
             divide by the share that is kept, 1 - p, not by p
                 (1 - p) → p
+            nothing is dropped: in training, x becomes 0 where noise is below p
+                if training → if False
             nothing makes up for what was dropped: in training, divide what is left by 1 - p
                 / (1 - p) →
             upside down: what is left has to grow, so divide by 1 - p

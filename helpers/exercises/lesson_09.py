@@ -8,7 +8,7 @@ import torch
 from ..datasets import digits
 from ..networks import build
 from ..training import Trainer, error
-from .asking import Mistake
+from .asking import Mistake, spoken
 from .judge import Exercise
 
 SICK = {
@@ -49,11 +49,14 @@ def look(function):
         or not all(isinstance(cure, dict) or cure is ... for cure in cures.values())
     ):
         names = ", ".join(map(repr, SICK))
-        raise Mistake(f"return a dict of {names}, each with a dict of one knob, got {cures!r}")
+        raise Mistake(
+            f"return a dict of {names}, each with a dict of one knob, got {spoken(cures)}"
+        )
+    missing = [name for name, cure in cures.items() if cure is ... or ... in cure.values()]
     for name, cure in cures.items():
-        if cure is not ...:
+        if name not in missing:
             try_out(name, cure)
-    return {"": ...} if ... in cures.values() else {"whether they train": 1.0}
+    return {"": ...} if missing else {"whether they train": 1.0}
 
 
 def try_out(name, cure):

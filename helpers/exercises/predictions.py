@@ -20,7 +20,7 @@ def compare(prediction, measured, unit=""):
         return
     words = isinstance(prediction, str)
     prediction = prediction if words else real("prediction", "a number or a text", prediction)
-    said = f"Your prediction: {prediction}{unit}. Measured: {measured:.2g}{unit}."
+    said = f"Your prediction: {prediction}{'' if words else unit}. Measured: {measured:.2g}{unit}."
     if prediction == measured:
         said += " Right."
     elif unit.strip() == "%" and not words:

@@ -468,7 +468,7 @@ def depths(record, axes, now, depth, norm=None, skip=None):
 class DepthExplorer(Live):
     """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and
     how the chosen depth was trained. A button trains it now, from a seed that was not recorded, in
-    a thread of its own, and is followed; pressed again meanwhile, it does nothing.
+    a thread of its own, which ends early only if the figure is closed, and is followed.
 
     depth: a recorded one. norm: "none" or "batch"; None is "batch", without a control. skip: whether
     the networks have skips; None is False, without a control. Lessons 01 and 07.

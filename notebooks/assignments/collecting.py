@@ -38,11 +38,11 @@ class Extract(ExtractorPlugin):
     def choose(self, folder, refused, extracted):
         """Writes one notebook for each student from the files in a folder. refused: from a file to the reason."""
         assignment = self.parent.coursedir.assignment_id
-        handed_in = {}  # by name without capitals, as Windows and macOS take it: name and files
+        handed_in = {}  # by name in small letters: name and files
         for path in files(folder):
             students = students_of(path, folder, assignment)
             if students:
-                key = students[-1].casefold()
+                key = students[-1].lower()
                 handed_in.setdefault(key, (students[-1], []))[1].append(path)
             else:
                 why = refused.get(path, f"its name is not STUDENT_{assignment}.ipynb")
@@ -55,7 +55,7 @@ class Extract(ExtractorPlugin):
         assignment = self.parent.coursedir.assignment_id
 
         def of_another(path):
-            return len({name.casefold() for name in students_of(path, folder, assignment)}) > 1
+            return len({name.lower() for name in students_of(path, folder, assignment)}) > 1
 
         def unusual(path):
             return not re.fullmatch(rf"(.+_)?{assignment}\.ipynb", path.name, re.IGNORECASE)

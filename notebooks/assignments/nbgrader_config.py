@@ -42,7 +42,7 @@ c.Autograde.autograde_preprocessors = [
     SaveAutoGrades,
     AssignLatePenalties,
 ]
-c.Execute.timeout = 120  # seconds a cell; five times as much for all cells together
+c.Execute.timeout = 120  # seconds a cell; ten times as much for all cells together
 c.Execute.iopub_timeout = (
     30  # until a cell that was interrupted counts as one that cannot be stopped
 )
