@@ -427,7 +427,7 @@ def main():
     quick, only = vars(parser.parse_args()).values()
     os.environ.update(ONE_THREAD)  # for the kernels, which inherit it
     print(
-        f"{os.cpu_count()} processor cores, one used. Medians of CPU time, but for the key presses: of time on the clock.\n"
+        f"{os.cpu_count()} processor cores, one used. Medians of CPU time, but for the key presses and the playground: of time on the clock.\n"
         "The baseline of every key press is one figure, lesson 02's, written with `interact` and pyplot.\n"
     )
     print("| what | baseline | ours | ratio | target |\n|---|---|---|---|---|")

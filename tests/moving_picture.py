@@ -14,7 +14,6 @@ from PIL import Image
 
 FILE = Path(__file__).parent.parent / ".github" / "explorer.gif"
 CELL = "import torch\n\nfrom helpers import Explorer\n\ntorch.set_num_threads(1)\nExplorer()"
-KEYS = ["ArrowRight"] * 4  # from one frame to the next: 0.04 of gain
 UP, DOWN = 20, 8  # frames
 
 

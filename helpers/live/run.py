@@ -223,8 +223,8 @@ class Worker:
     """A Run, and a thread that trains it and obeys commands between two steps.
 
     Its state, which the thread alone changes: `run`; `snapshot`, what is shown of it; `kept`, the
-    snapshots of earlier runs; `note`, what the last command did, in words, which `train` empties. Others ask for settings,
-    for commands, and for steps: `left` of them are still to be taken, math.inf until a pause.
+    snapshots of earlier runs. Others ask for settings, for commands, and for steps: `left` of them
+    are still to be taken, math.inf until a pause. `note` says what the last command did.
 
     show: is called in the thread when there is something new. The thread ends when nothing is left
     to do, and rests when the page has not answered for PATIENCE seconds.

@@ -243,9 +243,7 @@ class Run(Execute):
                 end, why = 0, ENDED_BY_CHANCE
         for k, cell in enumerate(nb.cells):
             if cell.cell_type == "code":
-                cell.execution_count = (
-                    None  # a submission can make it one that no notebook may have
-                )
+                cell.execution_count = None  # a submission may set an impossible one
                 cell.outputs = cell.outputs if k < end else [error("NotRun", why)]
         if end < len(nb.cells):
             add_notes(nb, resources["nbgrader"]["student"], self.log, [f"Not all was run: {why}."])
