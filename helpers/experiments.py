@@ -173,8 +173,8 @@ def record(
 
     The arrays have one dimension for each axis, then those of the History; `seconds` is CPU time.
     `config`, in JSON, holds the axes, the versions, the date and the machine. A finished run is
-    saved at once, and a second call goes on from there; `again` begins anew, and
-    replaces a finished record.
+    saved at once, and a second call goes on from there. `again` begins anew. Without `again`, a
+    finished record is not replaced.
 
     device: as torch names it. executor: "processes" on this machine, or the address of a Dask
     scheduler, such as tcp://127.0.0.1:8786, whose workers have this package. workers: the number of

@@ -457,7 +457,8 @@ def _shown(stack):
 def _check_x(x, width, stack, dtype):
     """ValueError unless x is (batch, width) or (*stack, batch, width), of the weights' dtype.
 
-    Under torch.autocast the dtypes may differ, but for float64: torch casts the factors of each product.
+    Under torch.autocast the dtypes may differ, since torch casts the factors of each product. It
+    does not cast float64.
     """
     if not isinstance(x, torch.Tensor):
         require(False, "x", f"a tensor of {dtype}, as the weights are", x)

@@ -104,8 +104,8 @@ class Profile:
 def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The pre-activation z and the output a of every hidden layer, as a list of pairs (z, a).
 
-    A hidden layer ends with its activation function: nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity,
-    wherever one stands.
+    A hidden layer ends with its activation function: nn.ReLU, nn.Tanh, nn.Sigmoid or nn.Identity.
+    Here, every nn.Identity ends one.
     net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
     z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
     the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
@@ -143,8 +143,8 @@ def similarity(a: torch.Tensor) -> np.ndarray:
 
     a: (*stack, batch, width). Returns numbers of shape `stack`. 1: the layer says the same of all
     images, the network is stuck. 0: they are as different as by chance. The correlation is over the
-    units. An image whose outputs are all equal, to a millionth
-    of their mean, is left out. NaN if fewer than two others are there.
+    units. An image whose outputs are all equal, to a millionth of their mean, is left out. NaN if
+    fewer than two others are there.
     Why not the mean cosine? Outputs of ReLU and sigmoid are positive: that alone makes it 0.3 and
     0.9. Why not the share of the variance that all images have in common? In a deep ReLU network
     images differ in length only, but that share stays at 0.9. Raises ValueError on another a.

@@ -553,9 +553,9 @@ const live = (() => {
   let count = 0  // of the figures on the page, for ids
 
   // Fills `root`. controls, buttons: as in widget.py; those before *start* stand above the controls. A figure without a *reset* of
-  // its own gets one that brings back the settings `origin`, or else those of the first picture, and a *pin*. ask(settings,
-  // generation): called when a control was moved.
-  // press(name): when a button was. Returns show(picture), which draws, rename(buttons), lose(), and stop().
+  // its own gets one that brings back the settings `origin`, or else those of the first picture, and a *pin*.
+  // ask(settings, generation): called when a control was moved. press(name): when a button was. Returns show(picture), which
+  // draws, rename(buttons), lose(), and stop().
   function figure(root, { controls, buttons = [], origin = null, ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
     let generation = 0, start = origin, picture = null, pinned = null, waiting = null, colors = null

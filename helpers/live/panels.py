@@ -143,9 +143,9 @@ def curves(
     """A Panel with a line over the layers for each of `rows`, names and arrays, one value a layer.
 
     quantity, unit: what the sentence calls the values and the layers. first: the first layer's
-    number. law: a name and predicted values. limit: a name, a number and the name's
-    side, drawn where it is near.
-    backward: the sentence begins at the last layer, where a gradient comes from, after `intro`.
+    number. law: a name and predicted values. limit: a name, a number and the name's side, drawn
+    where it is near. backward: the sentence begins at the last layer, where a gradient comes from,
+    after `intro`.
     """
     lines, said = [], []
     for k, (name, row) in enumerate(rows.items()):
