@@ -63,10 +63,8 @@ def few_enough(names, weights):
 
 def per_network(name, value, stack=None, low=-math.inf):
     """`value` as a float64 tensor of shape () or `stack` (None: any), no entry below `low`."""
-    valid = partial(number, name, low=low)
-    return torch.tensor(
-        _entries(name, "a number", value, stack, valid), dtype=torch.float64, device="cpu"
-    )
+    found = _entries(name, "a number", value, stack, partial(number, name, low=low))
+    return torch.tensor(found, dtype=torch.float64, device="cpu")
 
 
 def one_seed(value):
@@ -82,9 +80,8 @@ def seeds(value, stack):
 def class_numbers(name, y, classes):
     """Raises ValueError unless the entries of the tensor y are from 0 to `classes` - 1."""
     low, high = (value.item() for value in y.aminmax())
-    fine = low >= 0 and high < classes
     allowed = f"class numbers from 0 to {classes - 1}"
-    require(fine, name, allowed, low if low < 0 else high)
+    require(0 <= low <= high < classes, name, allowed, low if low < 0 else high)
 
 
 def _entries(name, kind, value, stack, valid):
@@ -101,6 +98,7 @@ def _entries(name, kind, value, stack, valid):
         shape = np.shape(found)
     except ValueError:  # lists of different lengths
         require(False, name, allowed, value)
+    require(0 not in shape, name, allowed, value)
     if stack is not None and shape != tuple(stack):
         raise ValueError(f"{name} must be {allowed}, got shape {shape}")
     return found

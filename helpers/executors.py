@@ -7,7 +7,7 @@ from functools import partial
 from multiprocessing import get_context
 from queue import SimpleQueue
 
-from .arguments import integer, shown
+from .arguments import integer, require
 
 
 def start(name="processes", workers=None):
@@ -20,11 +20,9 @@ def start(name="processes", workers=None):
     if name == "processes":
         workers = os.cpu_count() if workers is None else integer("workers", workers, 1, 1024)
         return ProcessPoolExecutor(workers, get_context("spawn"))
-    if not isinstance(name, str) or "://" not in name:
-        allowed = "'processes' or the address of a Dask scheduler, such as tcp://127.0.0.1:8786"
-        raise ValueError(f"executor must be {allowed}, got {shown(name)}")
-    if workers is not None:
-        raise ValueError(f"workers must be left out with a Dask scheduler, got {shown(workers)}")
+    allowed = "'processes' or the address of a Dask scheduler, such as tcp://127.0.0.1:8786"
+    require(isinstance(name, str) and "://" in name, "executor", allowed, name)
+    require(workers is None, "workers", "left out with a Dask scheduler", workers)
     return _dask(name)
 
 

@@ -52,19 +52,17 @@ RECIPES = {  # arguments of build; 1/√blocks stands for the number
 
 def degradation(seed, skip, depth):
     """He's convolutional networks of 2015 on the digits, plain and residual."""
-    return build_conv(depth, classes=10, skip=skip, seed=seed)
+    return build_conv(depth, skip=skip, seed=seed)
 
 
 def depths(seeds, norm, skip, depth):
     """Fully connected networks without and with batch norm, plain and residual."""
-    return build(
-        depth, 32, inputs=64, classes=10, norm=norm, skip=skip, seed=seeds, stack=(len(seeds),)
-    )
+    return build(depth, 32, norm=norm, skip=skip, seed=seeds, stack=(len(seeds),))
 
 
 def recipes(seeds, recipe, depth):
     """Fully connected networks of one recipe, at four learning rates."""
-    settings = {"inputs": 64, "classes": 10, **RECIPES[recipe]}
+    settings = dict(RECIPES[recipe])
     orthogonal = settings.pop("orthogonal", False)
     if settings.get("branch_scale") == "1/√blocks":
         settings["branch_scale"] = (depth - 1) ** -0.5
@@ -83,14 +81,12 @@ def recipes(seeds, recipe, depth):
 def thousand(seed, recipe):
     """A thousand layers."""
     settings = {"norm": "batch"} if recipe == "batch norm" else {"branch_scale": 999**-0.5}
-    return build(1000, 32, inputs=64, classes=10, skip=True, seed=seed, **settings)
+    return build(1000, 32, skip=True, seed=seed, **settings)
 
 
 def rates(seed, norm):
     """Ten layers at 16 learning rates x 16 gains: a finer map than lesson 04's."""
-    return build(
-        10, 32, inputs=64, classes=10, norm=norm, gain=FINE_GAINS, seed=seed, stack=(16, 16)
-    )
+    return build(10, 32, norm=norm, gain=FINE_GAINS, seed=seed, stack=(16, 16))
 
 
 @dataclass(frozen=True)
@@ -112,9 +108,7 @@ RECIPE = {"recipe": tuple(RECIPES), "depth": (10, 20, 50, 100, 200, 400, 1000)}
 FINE = {"lr": FINE_RATES.tolist(), "epochs": 10, "batch": 64, "schedule": "constant"}
 EXPERIMENTS = {
     "degradation": Experiment(
-        degradation,
-        {"skip": SKIP, "depth": (20, 56)},
-        {"lr": 0.03, "epochs": 8, "batch": 128},
+        degradation, {"skip": SKIP, "depth": (20, 56)}, {"lr": 0.03, "epochs": 8, "batch": 128}
     ),
     "depths": Experiment(
         depths,

@@ -190,9 +190,7 @@ class BatchNorm(Norm):
     @torch.no_grad()
     def move_averages(self, mean, var, batch):
         """Moves the running averages towards the mean and the biased variance of a batch."""
-        if batch < 2:
-            allowed = "an integer from 2 up to train a BatchNorm"
-            raise ValueError(f"batch must be {allowed}, got {batch}")
+        require(batch > 1, "batch", "an integer from 2 up to train a BatchNorm", batch)
         self.num_batches_tracked += 1
         share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         unbiased = var * (batch / (batch - 1))
@@ -250,8 +248,12 @@ class Residual(nn.Module):
             self.register_buffer("scale", scale)
 
     def forward(self, x):
+        return self.add(x, self.branch(x))
+
+    def add(self, x, branch):
+        """The sum of x, or what the shortcut makes of it, and of the scaled output of the branch."""
         stream = x if self.shortcut is None else self.shortcut(x)
-        added = self.scale * self.branch(x)
+        added = self.scale * branch
         if added.shape[-stream.dim() :] != stream.shape:  # torch might broadcast
             allowed = f"return the shape of what it is added to, {tuple(stream.shape)}"
             raise ValueError(f"branch must {allowed}, got {tuple(added.shape)}")

@@ -118,8 +118,7 @@ def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor,
     def run(layers, x):
         for layer in layers:
             if isinstance(layer, Residual):  # what its forward does, with a look into the branch
-                stream = x if layer.shortcut is None else layer.shortcut(x)
-                x = stream + layer.scale * run(layer.branch, x)
+                x = layer.add(x, run(layer.branch, x))
             elif isinstance(layer, nn.Sequential):
                 x = run(layer, x)
             elif isinstance(layer, KINDS):
@@ -347,14 +346,9 @@ class _Watch:
         """The norms of the gradients at the streams and at the weights, for each network."""
         stack = scores.shape[:-2]
         loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
-        at = {
-            "gradient": [each.edge for each in self.seen],
-            "weight_gradient": self.weights(),
-        }
-        values = [value for column in at.values() for value in column]
-        asked = [
-            each for each in values if each is not None and getattr(each, "requires_grad", True)
-        ]
+        at = {"gradient": [each.edge for each in self.seen], "weight_gradient": self.weights()}
+        values = [*at["gradient"], *at["weight_gradient"]]
+        asked = [each for each in values if getattr(each, "requires_grad", each is not None)]
         found = {}
         if asked and loss.requires_grad:
             found = dict(zip(asked, torch.autograd.grad(loss, asked, allow_unused=True)))
@@ -362,7 +356,7 @@ class _Watch:
         def size(value):
             if (gradient := found.get(value)) is None:
                 return np.full(stack, np.nan)
-            each = gradient.shape[: len(stack)] == stack  # or one weight for all networks
+            each = gradient.shape[:-2][: len(stack)] == stack  # or one weight for all networks
             gradient = gradient.double().flatten(len(stack) if each else 0)
             return np.broadcast_to(torch.linalg.vector_norm(gradient, dim=-1).numpy(), stack)
 

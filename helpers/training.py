@@ -294,7 +294,8 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     stacked = [name for name in grid if name in STACKABLE and None not in grid[name]]
     looped = [name for name in grid if name not in stacked]
     stack = tuple(len(grid[name]) for name in stacked)
-    mesh = dict(zip(stacked, np.meshgrid(*map(grid.get, stacked), indexing="ij")))
+    columns = [np.array(grid[name], dtype=object) for name in stacked]  # each value as it is
+    mesh = dict(zip(stacked, np.meshgrid(*columns, indexing="ij")))
     rows = itertools.product(*map(grid.get, looped))
     parts = [fixed | mesh | dict(zip(looped, values)) for values in rows]
     for part in parts:  # each by itself: two fine values can make too large a network together

@@ -1140,6 +1140,15 @@ results = results[:2]
         ),
         (
             BOTH,
+            "no seed",
+            "rule",
+            "at least three seeds",
+            """
+results = []
+""",
+        ),
+        (
+            BOTH,
             "a long report",
             "words",
             "60 to 200 are allowed",

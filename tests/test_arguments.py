@@ -385,8 +385,13 @@ BAD = {
         lambda: Residual([nn.ReLU(), "tanh"]),
         lambda: Residual([nn.Linear(8, 1)])(ROWS),
         lambda: Residual([nn.Linear(8, 9)])(ROWS),
+        lambda: activations(nn.Sequential(Residual([nn.Linear(8, 1), nn.ReLU()])), ROWS),
     ],
-    "scale": [lambda: Residual([], scale=NAN), lambda: Residual([], scale=[1, "a"])],
+    "scale": [
+        lambda: Residual([], scale=NAN),
+        lambda: Residual([], scale=[1, "a"]),
+        lambda: Residual([], scale=[]),
+    ],
     "shortcut": [lambda: Residual([], shortcut=1)],
     "depth, width, inputs, classes and stack": [
         lambda: build(2000, 4096),

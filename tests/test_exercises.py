@@ -502,6 +502,8 @@ def batch_norm_in_place(x, gamma, beta, running_mean, running_var, training):
 def test_a_dropout_that_drops_nothing_is_told_so():
     with pytest.raises(Mistake, match="^nothing is dropped"):
         check("dropout", lambda x, p, noise, training: x)
+    with pytest.raises(Mistake, match="shape"):
+        check("dropout", lambda x, p, noise, training: x[:0])
 
 
 def test_numbers_of_dropout_that_are_not_finite_are_not_told_as_chance():

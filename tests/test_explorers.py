@@ -252,6 +252,7 @@ TABLE = "must be a table of n x n losses, n from 3, got"
         ({"one": "bowl"}, f"surfaces['one'] {TABLE} 'bowl'"),
         (np.zeros((3, 3)), "surfaces must be a dict of one to three, got float64 ndarray of shape (3, 3)"),
         ({"one": [[1, 2], [3]]}, f"surfaces['one'] {TABLE} [[1, 2], [3]]"),
+        ({"one": torch.ones(3, 3, requires_grad=True)}, f"surfaces['one'] {TABLE} torch.float32 Tensor of shape (3, 3)"),
         ({"one": np.full((3, 3), np.nan)}, "surfaces['one'] must have a finite loss, got NaN or infinity everywhere"),
     ],
 )  # fmt: skip
@@ -477,6 +478,19 @@ def test_a_closed_explorer_leaves_nothing_behind():
         explorer.close()
         explorer.close()
         assert len(ipywidgets.widget._instances) == before, name
+
+
+def test_what_comes_late_to_a_closed_explorer_is_dropped():
+    explorer = Explorer(depth=3, width=8)
+    explorer.close()
+    explorer.set(gain=1.0)
+    assert explorer.picture is None
+
+
+def test_whole_numbers_are_written_out_on_a_slider():
+    explorer = MapExplorer({"none": history(epochs=1234)}, **AXES)
+    [epoch] = [control for control in explorer.controls if control["name"] == "epoch"]
+    assert epoch["labels"][998:1001] == ["999", "1000", "1001"] and epoch["labels"][-1] == "1234"
 
 
 def memory():

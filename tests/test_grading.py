@@ -150,6 +150,23 @@ def test_characters_that_are_none_are_replaced(name, tmp_path):
     assert notes == [] and nbformat.writes(nb).encode()
 
 
+def test_pictures_that_are_none_are_left_out(tmp_path):
+    nb = json.loads(file_of("reference"))
+    text = {"cell_type": "markdown", "metadata": {}, "source": "x"}
+    text["attachments"] = {"a.png": {"image/png": 5}}
+    (path := tmp_path / "A1.ipynb").write_text(json.dumps(nb | {"cells": [*nb["cells"], text]}))
+    found, notes = grading.read(path)
+    assert notes == [] and len(found.cells) == len(nb["cells"]) + 1
+    assert "attachments" not in found.cells[-1]
+
+
+def test_a_message_whose_data_are_no_table_is_left_out():
+    run, cell = grading.Run(), new_code_cell("")
+    run.characters = 0
+    message = {"msg_type": "display_data", "content": {"data": 5, "metadata": {}}, "header": {}}
+    assert run.process_message(message, cell, 0) is None and cell.outputs == []
+
+
 @pytest.mark.parametrize(
     "content, why",
     [

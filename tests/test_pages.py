@@ -87,6 +87,7 @@ def test_a_prediction_stands_before_the_measurement_that_opens_by_a_key():
     )
     assert "measured: 7" in inside and "This is the claim." in inside and "None" not in inside
     assert 'data-guess="guess-1"' in inside and "This is what follows." in follows
+    assert "measured: 7" in builder.lesson(cells[:2])  # where nothing follows, too
 
 
 def test_the_index_has_the_readmes_words():

@@ -1009,6 +1009,13 @@ def test_one_weight_for_all_networks_of_a_stack_has_one_gradient(x, y):
     assert len(set(seen.weight_gradient[3])) == 3
 
 
+def test_one_weight_of_twenty_rows_is_no_stack_of_twenty_weights(x, y):
+    stacked = build(**SMALL, stack=(20,), seed=[*range(20)])
+    seen = profile(nn.Sequential(*stacked[:4], linear(20, 20, 1), *stacked[3:]), x, y)
+    assert len(set(seen.weight_gradient[2])) == 1
+    assert len(set(seen.weight_gradient[3])) == 20
+
+
 @pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 @pytest.mark.parametrize("order", ["pre", "post"])

@@ -874,6 +874,19 @@ def test_sweep_names_a_bad_value(rejects, data, name, value, allowed):
     )
 
 
+@pytest.mark.parametrize(
+    "grid, message",
+    [
+        ({"seed": [0, 2.5]}, "seed must be an integer from 0 to 9223372036854775807, got 2.5"),
+        ({"gain": [1.0, "he"]}, "gain must be a finite number from 0 up, got 'he'"),
+        ({"gain": [2.0, True]}, "gain must be a finite number from 0 up, got True"),
+    ],
+    ids=str,
+)
+def test_sweep_names_the_value_that_was_given(rejects, data, grid, message):
+    rejects(lambda: sweep(grid, data, **SMALL), message)
+
+
 def test_what_waits_is_cancelled_when_a_sweep_ends_early(data):
     class Slow(Executor):
         """Runs the first call at once, and keeps the others waiting."""

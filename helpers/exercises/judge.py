@@ -36,8 +36,7 @@ class Exercise:
     mistakes: from what to say to the function that makes that mistake; or a text, as `edited` takes it.
     praise: what to say of a right answer.
     hard: from what to say to a function like `instances`, for cases in which an answer fails that is right otherwise.
-    look: from a function and its arguments to a dict of what is compared, by name. What is None there is not compared.
-    measure: of what `look` found and its instance, what is compared, where many answers are right.
+    look: from a function and its arguments to a dict of what is compared, by name.
     tolerance: as a share of the largest entry.
     accept: a function of what `look` found and its instance that raises Mistake; nothing is compared then.
     asks: what a task of an assignment asks for, in words, where another course gets another definition.
@@ -49,7 +48,6 @@ class Exercise:
     mistakes: dict | str = field(default_factory=dict)
     hard: dict = field(default_factory=dict)
     look: Callable = value
-    measure: Callable = lambda parts, *instance: parts
     tolerance: float = TOLERANCE
     accept: Callable | None = None
     asks: str = ""
@@ -112,7 +110,7 @@ def check(name, answer, exercises, seed=0):
         for message, cases in exercise.hard.items():
             instances = cases(new_generator(seed))
             given = received(asked(exercise.look, name, answer, instances))
-            wanted = [exercise.look(exercise.answer, *instance) for instance in instances]
+            wanted = outputs(exercise, exercise.answer, instances)
             if not all(map(partial(same_parts, tolerance=0.02), given, wanted)):
                 raise Mistake(message)
     print(f"Correct. {exercise.praise}")
@@ -124,9 +122,6 @@ def judge(exercise, name, instances, given):
         for parts, instance in zip(given, instances, strict=True):
             exercise.accept(parts, *instance)
         return
-    given = [
-        exercise.measure(parts, *instance) for parts, instance in zip(given, instances, strict=True)
-    ]
 
     def alike(part, others):
         return all(
@@ -136,7 +131,7 @@ def judge(exercise, name, instances, given):
 
     wanted = outputs(exercise, exercise.answer, instances)
     agree = partial(same_parts, tolerance=exercise.tolerance)
-    if all(map(agree, given, wanted)):
+    if all(agree(*pair) for pair in zip(given, wanted, strict=True)):
         return
     mistakes = {
         message: outputs(exercise, mistake, instances)
@@ -153,9 +148,7 @@ def outputs(exercise, function, instances):
     """What is compared of a function on each instance; of a list, which is recorded, the list."""
     if isinstance(function, list):
         return function
-    return [
-        exercise.measure(exercise.look(function, *instance), *instance) for instance in instances
-    ]
+    return [exercise.look(function, *instance) for instance in instances]
 
 
 def difference(exercise, name, instances, given, wanted):
@@ -185,11 +178,7 @@ def difference(exercise, name, instances, given, wanted):
 
 def same_parts(given, wanted, tolerance=TOLERANCE):
     """Whether each part that `wanted` has is the same."""
-    return all(
-        same(given.get(part), right, tolerance)
-        for part, right in wanted.items()
-        if right is not None
-    )
+    return all(same(given.get(part), right, tolerance) for part, right in wanted.items())
 
 
 def same(given, wanted, tolerance=TOLERANCE):
@@ -200,5 +189,5 @@ def same(given, wanted, tolerance=TOLERANCE):
         )
     except (TypeError, ValueError, RuntimeError):
         return False
-    close = tolerance * float(wanted.abs().max()) + 1e-12
+    close = tolerance * float(wanted.abs().max() if wanted.numel() else 0) + 1e-12
     return given.shape == wanted.shape and bool(((given - wanted).abs() <= close).all())

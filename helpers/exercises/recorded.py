@@ -20,7 +20,7 @@ HIDDEN = "hidden.json"  # a grader puts it beside: other instances, without outp
 HANDED_IN = (
     "application/vnd.helpers.answers"  # the output in which a grader finds an answer's numbers
 )
-FUNCTIONS = {name: getattr(Exercise, name) for name in ("look", "measure", "accept")}  # defaults
+FUNCTIONS = {name: getattr(Exercise, name) for name in ("look", "accept")}  # defaults
 
 
 def checks(module):
@@ -87,7 +87,10 @@ def recorded(name, exercise, module):
         if not exercise.accept:
             answers = {"": exercise.answer} | exercise.mistakes
             found["outputs"] = {
-                message: written(outputs(exercise, function, instances))
+                message: [
+                    {part: rounded(plain(value)) for part, value in parts.items()}
+                    for parts in outputs(exercise, function, instances)
+                ]
                 for message, function in answers.items()
             }
     return found
@@ -107,10 +110,7 @@ def read(module, files):
 def exercise_from(found, module):
     """An Exercise from what `recorded` has made of it."""
     mistakes = {
-        message: [
-            {part: None if value is None else unplain(value) for part, value in parts.items()}
-            for parts in given
-        ]
+        message: [{part: unplain(value) for part, value in parts.items()} for parts in given]
         for message, given in found.pop("outputs", {}).items()
     }
     instances = restored(found.pop("instances"))
@@ -121,14 +121,6 @@ def exercise_from(found, module):
         instances=lambda generator: instances,
         **found,
     )
-
-
-def written(given):
-    """Outputs as JSON can hold them, their numbers with nine digits."""
-    return [
-        {part: None if value is None else rounded(plain(value)) for part, value in parts.items()}
-        for parts in given
-    ]
 
 
 def rounded(value):

@@ -236,10 +236,8 @@ def over_time(sizes, radii, gain, steps, matrix):
     for title, size, (name, factor) in zip(titles, sizes[matrix], laws.items()):
         rows, intro = {"measured": gain**back * size[steps::-1]}, f"{title.split(' (')[0]}: "
         panels.append(curves(title, rows=rows, law=(name, factor**back), intro=intro, **common))
-    rows = (
-        ["law, a step", *laws.values()],
-        ["gradient at step 0", *(p.lines[0].y[0] for p in panels)],
-    )
+    first = [panel.lines[0].y[0] for panel in panels]
+    rows = ["law, a step", *laws.values()], ["gradient at step 0", *first]
     mark = "gain", 1 / radii[matrix], f"radius 1: {1 / radii[matrix]:.2f}"
     return Picture(panels, texts(["", "new", "same"], *rows, form=".3g"), [mark])
 
@@ -304,10 +302,8 @@ def averages(z, z_test, seed, mode, batches, batch, momentum):
         lines.append(Line(seen, running[:, k], name, k))
         lines.append(Line(seen[1:], single[:, k], style=k, kind="points"))
     variance, mean = running[-1]
-    said = (
-        f"After {batches} batches of {batch} the running mean is {mean:.2f} (of all training digits "
-        f"{z.mean():.2f}), the running variance {variance:.2f} ({z.var():.2f})."
-    )
+    said = f"After {batches} batches of {batch} the running mean is {mean:.2f} (of all training "
+    said += f"digits {z.mean():.2f}), the running variance {variance:.2f} ({z.var():.2f})."
     then = f"has mean {output.mean():.2f} and variance {output.var():.2f}."
     then = f"In {mode} mode the output for the test digits {then}"
     values = np.concatenate([line.y for line in lines])  # the axis grows for those outside of it
@@ -446,9 +442,7 @@ def depths(record, axes, now, depth, norm=None, skip=None):
         right.append(Line(epochs, error[at].mean(1), name, k, color=color))
     ends = [["train", train[at, -1].mean()], ["test", test[at, -1].mean()]]
     left.append(Line(np.array([depth]), np.array(ends[0][1:]), style=2, kind="chosen", color=color))
-    trained = np.zeros(0)
-    if (depth, norm, skip) in now:
-        trained = 100 * now[depth, norm, skip].train_error
+    trained = now.get((depth, norm, skip), np.zeros(0))
     right.append(Line(epochs[: len(trained)], trained, "train, now", 3, color=color))
     errors = f"train error {ends[0][1]:.1f}%, test error {ends[1][1]:.1f}%"
     kinds = [] if norm is None else ["without norm" if norm == "none" else f"with {norm} norm"]
@@ -458,11 +452,10 @@ def depths(record, axes, now, depth, norm=None, skip=None):
     then = f"Now, after epoch {len(trained)}: {trained[-1]:.1f}%." if len(trained) else ""
     y = Axis("error, %", -5, 105)  # room for a line at 0 or 100
     x = Axis("depth", 5, 60, ticks=[(one, str(one)) for one in recorded_depths])
-    panels = [Panel("After training (hollow: seeds; triangle: chosen)", x, y, left, said)]
-    panels.append(
-        Panel("The chosen depth", Axis("epoch", 1, len(epochs), whole=True), y, right, then)
-    )
-    return Picture(panels, texts(["", "error, %"], *ends, form=".1f"))
+    every = Panel("After training (hollow: seeds; triangle: chosen)", x, y, left, said)
+    x = Axis("epoch", 1, len(epochs), whole=True)
+    chosen = Panel("The chosen depth", x, y, right, then)
+    return Picture([every, chosen], texts(["", "error, %"], *ends, form=".1f"))
 
 
 class DepthExplorer(Live):
@@ -504,7 +497,7 @@ class DepthExplorer(Live):
             with self.lock:
                 if self.compute is None:
                     raise KeyboardInterrupt  # which ends `fit`
-                self.now[depth, norm, skip] = history
+                self.now[depth, norm, skip] = 100 * history.train_error
                 self.show()
 
         net = build(depth, 32, norm=norm or "batch", skip=bool(skip), seed=self.seed)
@@ -532,19 +525,16 @@ def surface(tables, holes, radius, top, level):
         lines.append(Line(np.zeros(1), np.zeros(1), "the network", 2, "chosen"))
         edge = radius * len(side) / (len(side) - 1)
         shades = Shades(loss, (-edge, edge), (-edge, edge), "loss", 2 * top)
-        ends = f"{middle:.2g} in the middle and {loss.max():.2g} at most"
+        ends = f"the loss is {middle:.2g} in the middle and {loss.max():.2g} at most"
         count = f"{len(low[0])} local minim{'um' if len(low[0]) == 1 else 'a'}"
-        said = (
-            f"{name}: the loss is {ends}, with {count}; {share} of the plane lie below {level:.2g}."
-        )
+        said = f"{name}: {ends}, with {count}; {share} of the plane lie below {level:.2g}."
         if lost := holes[name]:
             places = f"{lost} place is" if lost == 1 else f"{lost} places are"
             said += f" {places} not finite and drawn as the highest."
         axes = (Axis(f"{which} direction", -edge, edge) for which in ("first", "second"))
         panels.append(Panel(name, *axes, lines, said, shades))
         rows.append([name, f"{middle:.2g}", len(low[0]), share])
-    table = texts(["", "loss, middle", "minima", "below level"], *rows)
-    return Picture(panels, table)
+    return Picture(panels, texts(["", "loss, middle", "minima", "below level"], *rows))
 
 
 def minima(loss):
@@ -579,10 +569,7 @@ class SurfaceExplorer(Live):
         tables = {str(name): square(name, loss) for name, loss in surfaces.items()}
         holes = {name: int((~np.isfinite(loss)).sum()) for name, loss in tables.items()}
         top = max(1e-9, *(loss[np.isfinite(loss)].max() for loss in tables.values()))
-        tables = {
-            name: np.nan_to_num(loss, nan=top, posinf=top, neginf=top)
-            for name, loss in tables.items()
-        }
+        tables = {name: np.where(np.isfinite(loss), loss, top) for name, loss in tables.items()}
         levels = [float(f"{top * k / 40:.3g}") for k in range(1, 41)]
         compute = partial(surface, tables, holes, number("radius", radius, 1e-9), top)
         super().__init__(compute, {"level": levels[9]}, {"level": levels})
@@ -592,15 +579,12 @@ def square(name, loss):
     """A surface as an array, its rows along the second direction."""
     try:
         found = np.asarray(loss, float).T
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # torch's, of a tensor that has a graph
         found = np.zeros(0)
+    which = f"surfaces[{name!r}]"
     if found.ndim != 2 or found.shape != (len(found),) * 2 or len(found) < 3:
         given = f"shape {found.shape}" if found.size else shown(loss)
-        raise ValueError(
-            f"surfaces[{name!r}] must be a table of n x n losses, n from 3, got {given}"
-        )
+        raise ValueError(f"{which} must be a table of n x n losses, n from 3, got {given}")
     if not np.isfinite(found).any():
-        raise ValueError(
-            f"surfaces[{name!r}] must have a finite loss, got NaN or infinity everywhere"
-        )
+        raise ValueError(f"{which} must have a finite loss, got NaN or infinity everywhere")
     return found

@@ -14,7 +14,7 @@ from matplotlib import rc_params_from_file, style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 STYLE = Path(__file__).parent.parent / "course.mplstyle"
@@ -177,9 +177,8 @@ def layer_axis(layers, unit="layer"):
 def decades(label, values):
     """A logarithmic Axis that holds all values from 1e-300 to 1e300."""
     values = np.log10(values[np.isfinite(values) & (values > 0)])
-    low, high = (values.min(), values.max()) if len(values) else (0, 0)
-    below = next((end for end in DECADES if -end <= low), DECADES[-1])
-    above = next((end for end in DECADES if end >= high), DECADES[-1])
+    below = next((end for end in DECADES if -end <= values.min(initial=0)), DECADES[-1])
+    above = next((end for end in DECADES if end >= values.max(initial=0)), DECADES[-1])
     return Axis(label, 10.0**-below, 10.0**above, log=True)
 
 
@@ -216,26 +215,22 @@ def draw(picture):
         rows = -(-len(picture.panels) // columns)
         figure = Figure(figsize=(8.4, 3.4) if rows == 1 else (2.8 * columns, 3 * rows))
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax, panel in zip(axes, picture.panels):
-            draw_panel(ax, panel)
-        for ax in axes[len(picture.panels) :]:
-            ax.remove()
+        for k, panel in enumerate(picture.panels, 1):
+            draw_panel(figure.add_subplot(rows, columns, k), panel)
         return figure
 
 
 def draw_panel(ax, panel):
     """One Panel on Matplotlib's Axes."""
     ax.set_title(panel.title, fontsize=10, pad=22)
-    for name, axis in ("x", panel.x), ("y", panel.y):
+    for name, axis, drawn in ("x", panel.x, ax.xaxis), ("y", panel.y, ax.yaxis):
         kind, limits = "log" if axis.log else "linear", (axis.low, axis.high)
         ax.set(**{f"{name}label": axis.label, f"{name}scale": kind, f"{name}lim": limits})
-        getattr(ax, f"{name}axis").set_minor_locator(NullLocator())
+        drawn.minorticks_off()
         if axis.ticks:
-            places, names = zip(*axis.ticks)
-            ax.set(**{f"{name}ticks": places, f"{name}ticklabels": names})
+            drawn.set_ticks(*zip(*axis.ticks))  # places and names
         elif not axis.log:
-            getattr(ax, f"{name}axis").set_major_locator(MaxNLocator(5, integer=axis.whole))
+            drawn.set_major_locator(MaxNLocator(5, integer=axis.whole))
     if panel.shades:
         draw_shades(ax, panel.shades)
     else:

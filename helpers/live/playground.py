@@ -50,11 +50,10 @@ class Playground(Live):
 
     def __init__(self, *, seed=0, **settings):
         for name in settings:
-            choice("setting", name, tuple(DEFAULTS))
+            choice("setting", name, DEFAULTS)
         self.choices, seed = CHOICES, one_seed(seed)
-        settings = {
-            name: self.allowed(name, value) for name, value in (DEFAULTS | settings).items()
-        }
+        settings = DEFAULTS | settings
+        settings = {name: self.allowed(name, value) for name, value in settings.items()}
         self.worker = Worker(settings, seed, self.show)
         reset = "Back to step 0, with the knobs as they are"
         keep = f"Its curves stay beside those of the next runs; of the last {KEPT}"
@@ -125,7 +124,7 @@ class Playground(Live):
 
     def preset(self, name):
         """The knobs of one of PRESETS, and a new network."""
-        settings = DEFAULTS | PRESETS[choice("name", name, tuple(PRESETS))]
+        settings = DEFAULTS | PRESETS[choice("name", name, PRESETS)]
         with self.lock:
             self.settings, self.generation = settings, self.generation + 1
             self.worker.settings = settings
@@ -176,10 +175,10 @@ class Playground(Live):
     def draw(self, **settings):
         """The Picture of the snapshot and of the kept ones."""
         worker, now = self.worker, self.worker.snapshot
-        names = ["now", *(str(k + 1) for k in range(len(worker.kept)))]
-        runs = dict(zip(names, [now, *worker.kept]))
+        runs = {"now": now} | {str(k): kept for k, kept in enumerate(worker.kept, 1)}
+        named = runs if len(runs) > 1 else {"": now}  # a lone run's lines need no name
         answers = plane if now.answers.shape == (CELLS, CELLS) else digit_table
-        panels = [losses(runs), errors(runs), answers(now.answers), *layers(runs)]
+        panels = [losses(named), errors(named), answers(now.answers), *layers(named)]
         rows = [row(name, run) for name, run in runs.items()]
         return Picture(
             panels, [["", "step", "loss", "train", "test"], *rows], marks(**settings),
@@ -189,11 +188,6 @@ class Playground(Live):
 
 
 # --- panels of the runs: the present one, "now", and the kept ones ------------------------------
-
-
-def label(name, runs):
-    """A lone run's lines need no name."""
-    return name if len(runs) > 1 else ""
 
 
 def steps(runs):
@@ -208,10 +202,7 @@ def losses(runs):
     values = np.log10(values[np.isfinite(values) & (values > 0)])
     low, high = (np.floor(values.min()), np.ceil(values.max())) if len(values) else (-1, 1)
     y = Axis("loss", 10.0**low, 10.0 ** max(high, low + 1), log=True)
-    lines = [
-        Line(run.steps, run.loss, label(name, runs), k)
-        for k, (name, run) in enumerate(runs.items())
-    ]
+    lines = [Line(run.steps, run.loss, name, k) for k, (name, run) in enumerate(runs.items())]
     lost = np.concatenate([run.steps[~np.isfinite(run.loss)] for run in runs.values()])
     zero = np.concatenate([run.steps[run.loss == 0] for run in runs.values()])
     return Panel("Loss", steps(runs), y, lines, lost=lost, zero=zero)
@@ -219,11 +210,11 @@ def losses(runs):
 
 def errors(runs):
     """A Panel of the errors: lines for the training examples, hollow points for the others."""
-    lines, alone = [], len(runs) == 1
+    lines = []
     for k, (name, run) in enumerate(runs.items()):
         at, train, test = run.errors.T
-        lines.append(Line(at, 100 * train, "train" if alone else name, k))
-        lines.append(Line(at, 100 * test, "test" if alone else "", k, "points"))
+        lines.append(Line(at, 100 * train, name or "train", k))
+        lines.append(Line(at, 100 * test, "" if name else "test", k, "points"))
     return Panel("Error (hollow: test)", steps(runs), Axis("error, %", 0, 102), lines)
 
 
@@ -234,8 +225,8 @@ def digit_table(shares):
     axes = Axis("answer", *edges[0], ticks=ticks), Axis("digit", *edges[1], ticks=ticks)
     shades = Shades(shares, *edges, "share", percent=True)
     most, right = int(shares.sum(0).argmax()), np.diag(shares).mean()
-    said = f"{right:.0%} of the answers are right; the commonest is {most}, given to "
-    said += f"{shares[:, most].mean():.0%}."
+    said = f"On average over the digits, {right:.0%} of the answers are right; the commonest is "
+    said += f"{most}, given to {shares[:, most].mean():.0%}."
     if not shares.any():
         said = "It gives no answer: its scores are not finite."
     return Panel("Its answers to the test digits", *axes, sentence=said, shades=shades)
@@ -274,7 +265,7 @@ def layers(runs):
 
 def by_layer(runs, quantity, title, name, **look):
     """A Panel of what a Snapshot calls `quantity`."""
-    rows = {label(name, runs): getattr(run, quantity) for name, run in runs.items()}
+    rows = {key: getattr(run, quantity) for key, run in runs.items()}
     return curves(title, name, quantity, rows, **look)
 
 
@@ -283,8 +274,8 @@ def alike(runs):
     lines = []
     for k, (name, run) in enumerate(runs.items()):
         at = np.arange(1, len(run.similarity) + 1)
-        lines.append(Line(at, run.similarity, label(name, runs), k))
-    now = runs["now"]
+        lines.append(Line(at, run.similarity, name, k))
+    now = next(iter(runs.values()))
     first, last = now.similarity[[0, -1]]
     ends = f"{first:.2f} at layer 1 and {last:.2f} at layer {len(now.similarity)}"
     said = f"The similarity of images is {ends}." if np.isfinite([first, last]).all() else ""
@@ -314,7 +305,7 @@ def words(now):
     layer, most = now.update.argmax() + 1, now.update.max()
     if now.step and now.update[0] < 1e-5:
         said.append(f"Layer 1 moves by {now.update[0]:.0e} of its size a step: it does not learn.")
-    elif now.step and most > 0.3:
+    elif now.step and 0.3 < most < np.inf:
         size = f"{most:.0%} of" if most < 10 else f"{most:.0f} times"
         said.append(f"A step moves layer {layer} by {size} its size.")
     if lost := [*now.steps[~np.isfinite(now.loss)]]:

@@ -71,19 +71,17 @@ class Run:
 
     def __init__(self, *, seed=0, **settings):
         for name in settings:
-            choice("setting", name, tuple(DEFAULTS))
+            choice("setting", name, DEFAULTS)
         self.seed, self.settings = seed, DEFAULTS | settings
         network = {**self.settings}
         data, lr, batch = (network.pop(name) for name in ("data", "lr", "batch"))
-        self.data = DATA[choice("data", data, tuple(DATA))]()
+        self.data = DATA[choice("data", data, DATA)]()
         inputs, classes = self.data.x.shape[1], int(self.data.y.max()) + 1
         self.net = build(**network, inputs=inputs, classes=classes, seed=seed)
         layers = [layer for layer in self.net.modules() if isinstance(layer, Linear)]
         self.weights = [layer.weight for layer in layers[:-1]]
-        # Gradients are divided by lr: see `watched`.
-        self.trainer = Trainer(
-            self.net, self.data, lr=number("lr", lr, 1e-9), batch=batch, seed=seed
-        )
+        lr = number("lr", lr, 1e-9)  # gradients are divided by it: see `watched`
+        self.trainer = Trainer(self.net, self.data, lr=lr, batch=batch, seed=seed)
         self.step, self.every = 0, 1
         self.turned = False  # whether lr or batch were changed on the way
         self.fresh, self.loss, self.errors = [], [], []
@@ -196,7 +194,7 @@ def forward(layers, seen, x, stream=None):
     its layer begins with, whose gradient will be kept, and its output."""
     for layer in layers:
         if isinstance(layer, Residual):
-            x = stream = x + layer.scale * forward(layer.branch, seen, x, x)
+            x = stream = layer.add(x, forward(layer.branch, seen, x, x))
         elif isinstance(layer, tuple(ACTIVATIONS.values())):
             signal = x if stream is None else stream
             signal.retain_grad()
@@ -337,13 +335,12 @@ class Worker:
 
     def follow(self):
         """Another network, if the settings ask for one; else another learning rate or batch size."""
-        before = self.run.settings
-        others = [name for name, value in self.settings.items() if value != before[name]]
-        others = [name for name in others if name not in WHILE_TRAINING]
+        now, before = self.settings, self.run.settings
+        others = [name for name in now if now[name] != before[name] and name not in WHILE_TRAINING]
         if others:
             self.begin(f"Another {' and '.join(others)} is another network: step 0.")
-        elif changed := self.run.turn(**{name: self.settings[name] for name in WHILE_TRAINING}):
-            turned = [f"{name} is {self.settings[name]:g}" for name in changed]
+        elif changed := self.run.turn(now["lr"], now["batch"]):
+            turned = [f"{name} is {now[name]:g}" for name in changed]
             self.present(f"{' and '.join(turned)} from step {self.run.step} on.")
 
     def begin(self, note=""):

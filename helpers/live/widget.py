@@ -100,7 +100,7 @@ class Live(anywidget.AnyWidget):
     def set(self, **settings):
         """Moves controls. Raises ValueError, and moves none, if a setting is not allowed."""
         for name in settings:
-            choice("setting", name, tuple(self.initial))
+            choice("setting", name, self.initial)
         self.answer(settings, self.generation + 1)
 
     def reset(self):
@@ -111,7 +111,7 @@ class Live(anywidget.AnyWidget):
         """Follows the page's controls, unless the message is older than the last `set`."""
         moved = {name: self.allowed(name, value) for name, value in settings.items()}
         with self.lock:
-            if generation >= self.generation:
+            if generation >= self.generation and self.compute:  # None after `close`
                 self.settings, self.generation = {**self.settings, **moved}, generation
                 self.follow()
 
@@ -145,7 +145,7 @@ class Live(anywidget.AnyWidget):
             return {"name": name, "meaning": meaning, "low": low, "high": high, "step": step}
         options, meaning = (self.choices[name], name) if name in self.choices else MENUS[name]
         menu = isinstance(options[0], (str, bool))
-        labels = [str(option) if menu else f"{option:.3g}" for option in options]
+        labels = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in options]
         about = {"name": name, "meaning": meaning, "menu": menu}
         return {**about, "options": list(options), "labels": labels}
 

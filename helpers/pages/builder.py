@@ -63,8 +63,7 @@ def formula(body, display="inline"):
 
 def text(source):
     """Markdown as HTML."""
-    render = MarkdownWithMath(renderer=Text(escape=False, exclude_anchor_links=True)).render
-    return render(source)
+    return MarkdownWithMath(renderer=Text(escape=False, exclude_anchor_links=True)).render(source)
 
 
 def listing(code, lexer=PythonLexer):
@@ -123,14 +122,11 @@ def outputs(cell, guess):
             streams.append(output.text)
             continue
         parts.append(printed("".join(streams), guess))
-        streams = []
-        data = output.get("data", {})
-        shown = "image/png" in data
-        parts.append(
-            f"<figure>{picture(output)}</figure>\n"
-            if shown
-            else printed(data.get("text/plain", ""), guess)
-        )
+        data, streams = output.get("data", {}), []
+        if "image/png" in data:
+            parts.append(f"<figure>{picture(output)}</figure>\n")
+        else:
+            parts.append(printed(data.get("text/plain", ""), guess))
     return "".join(parts)
 
 
@@ -228,6 +224,7 @@ def lesson(cells):
         exercise = re.search(r"^check\(", cell.source, re.MULTILINE)
         shown = EXERCISE if exercise else moving(cells, k) if still(cell) else outputs(cell, guess)
         parts += [anchor, code(cell), shown, "</div>"]
+    parts += [folded("Show what happens", "".join(hidden), "reveal")] if hidden else []
     return "".join(parts)
 
 
@@ -287,11 +284,9 @@ def index(title, about, command, rows, first, repository):
         f'<p>{html.escape(told)}</p><span class="minutes">{minutes} minutes</span></a></li>'
         for number, name, question, told, minutes in rows
     ]
-    place = (
-        f'<a href="https://github.com/{repository}">the repository</a>'
-        if repository
-        else "the course's folder"
-    )
+    place = "the course's folder"
+    if repository:
+        place = f'<a href="https://github.com/{repository}">the repository</a>'
     return f"""<h1>{html.escape(title)}</h1>
 <div class="lead">{text(about)}</div>
 <h2>A network of 50 layers, in this page</h2>

@@ -80,7 +80,7 @@ def described(explorer):
     elif isinstance(explorer, MapExplorer):
         histories, rates, gains = given
         about = {
-            name: {of: nested(getattr(one, of)) for of in ("loss", "train_error")}
+            name: {of: plain(getattr(one, of).tolist()) for of in ("loss", "train_error")}
             for name, one in histories.items()
         }
         kind, data = "map", {"histories": about, "rates": rates, "gains": gains}
@@ -118,11 +118,6 @@ def every_picture(explorer):
         shown = {"sentence": picture.sentence, **plain(picture)}
         pictures[",".join(map(str, places))] = short(shown)
     return {"options": options, "pictures": pictures, "parts": [json.loads(text) for text in known]}
-
-
-def nested(array):
-    """An array as lists in lists, as JSON can write it."""
-    return plain(array) if np.ndim(array) < 2 else [nested(part) for part in array]
 
 
 def plain(value):

@@ -73,6 +73,8 @@ def look_at_rule(function, letters):
         return {"": ...}
     if not isinstance(cases, (list, tuple)) or len(cases) != 2:
         raise Mistake("imagine must return two cases: one that refutes, and one that does not")
+    if not results:
+        raise Mistake("run at least three seeds: one start proves little")
     names = set(results[0])
     for case in cases:
         if not isinstance(case, (list, tuple)) or len(case) < 3:
