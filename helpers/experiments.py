@@ -133,7 +133,8 @@ def run(experiment, cell, device, path):
     if interrupted.is_set():
         raise KeyboardInterrupt
     torch.set_num_threads(1)
-    begin, settings = time.process_time(), dict(experiment.fit)
+    clock = time.thread_time if device == "cpu" else time.process_time  # Dask runs several at once
+    begin, settings = clock(), dict(experiment.fit)
     if isinstance(settings["lr"], dict):
         settings["lr"] = settings["lr"][cell["norm"]]
     if isinstance(settings["lr"], tuple):
@@ -147,7 +148,7 @@ def run(experiment, cell, device, path):
         interrupted.set()
         raise
     arrays = {part: getattr(history, part) for part in ("loss", "train_error", "test_error")}
-    arrays["seconds"] = np.array(time.process_time() - begin)
+    arrays["seconds"] = np.array(clock() - begin)
     if path.parent.is_dir():
         save_run(path, arrays)
     return arrays
@@ -202,15 +203,19 @@ def record(
     jobs = [(experiment, cells[k] | common, device, paths[k].absolute()) for k in missing]
     bar = {"total": len(cells), "initial": len(cells) - len(jobs), "desc": name, "unit": "run"}
     bar["disable"] = "TQDM_DISABLE" in os.environ
+    done = {}
     with executor as pool, closing(gather(run, jobs, pool)) as results:
         for job, arrays in tqdm(results, **bar):
             path, cell = paths[missing[job]], cells[missing[job]]
             if arrays is None:
                 raise BrokenExecutor(f"a worker died, at the second try too, in {cell}")
+            done[path] = arrays
             if finished(path) is None:
                 save_run(path, arrays)
 
-    results, shape = [finished(path) for path in paths], [len(values) for values in axes.values()]
+    # A worker that an earlier recorder left behind may have written the file anew.
+    results = [done.get(path) or finished(path) for path in paths]
+    shape = [len(values) for values in axes.values()]
     columns = {part: np.stack([result[part] for result in results]) for part in results[0]}
     columns = {part: column.reshape(*shape, *column.shape[1:]) for part, column in columns.items()}
     config |= {"date": date.today().isoformat(), "python": platform.python_version()}

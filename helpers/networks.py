@@ -235,6 +235,8 @@ class Residual(nn.Module):
     @torch.inference_mode(False)
     def __init__(self, branch, scale=1.0, shortcut=None):
         super().__init__()
+        if isinstance(branch, nn.Sequential) and type(branch).forward is not nn.Sequential.forward:
+            branch = [branch]  # it does more than run its layers in a row
         is_list = isinstance(branch, (list, tuple, nn.Sequential, nn.ModuleList))
         fine = is_list and all(isinstance(layer, nn.Module) for layer in branch)
         require(fine, "branch", "a list of torch.nn.Modules", branch)

@@ -117,9 +117,9 @@ def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor,
 
     def run(layers, x):
         for layer in layers:
-            if isinstance(layer, Residual):  # what its forward does, with a look into the branch
+            if type(layer).forward is Residual.forward:  # the same, with a look into the branch
                 x = layer.add(x, run(layer.branch, x))
-            elif isinstance(layer, nn.Sequential):
+            elif type(layer).forward is nn.Sequential.forward:
                 x = run(layer, x)
             elif isinstance(layer, KINDS):
                 z = x
@@ -133,7 +133,7 @@ def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor,
         return x
 
     with torch.no_grad():
-        run(copy.deepcopy(net), x)  # running averages move in the copy
+        run([copy.deepcopy(net)], x)  # running averages move in the copy
     return pairs
 
 

@@ -106,13 +106,16 @@ class Trainer:
         batch = integer("batch", self.batch, 1, total)
         if len(self.waiting) < batch:
             self.waiting = torch.randperm(total, generator=self.generator, device="cpu")
-        chosen, self.waiting = self.waiting[:batch], self.waiting[batch:]
+        chosen = self.waiting[:batch]
         with torch.autograd.set_detect_anomaly(False):  # a network may diverge
             scores = self.net(self.data.x[chosen].detach()).to(self.lr.dtype)
             losses = cross_entropy(scores, self.data.y[chosen])
             self.optimizer.zero_grad()
             (self.lr * losses).sum().backward()
             self.optimizer.step()
+        self.waiting = self.waiting[
+            batch:
+        ]  # now: a step that stops leaves its examples to the next
         return losses.detach()
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
@@ -474,3 +475,37 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     # A few of 36 on a busy machine, which hears of the key late: what waits is not begun.
     assert 1 <= len(list(tmp_path.glob("depths.part/[0-9]*.npz"))) < 18
     assert not (tmp_path / "depths.npz").exists()
+
+
+def test_a_late_worker_of_an_earlier_recording_does_not_get_into_the_record(
+    tiny, tmp_path, monkeypatch
+):
+    record("alone", seeds=1, out=tmp_path / "expected")
+    run = experiments.run
+
+    def overtaken(*job):
+        arrays = run(*job)
+        experiments.save_run(job[-1], {name: array + 7 for name, array in arrays.items()})
+        return arrays
+
+    monkeypatch.setattr(experiments, "run", overtaken)
+    record("alone", seeds=1, out=tmp_path)
+    expected, found = recorded("alone", tmp_path / "expected")[0], recorded("alone", tmp_path)[0]
+    np.testing.assert_array_equal(found["loss"], expected["loss"])
+
+
+def test_the_seconds_of_a_run_are_its_own(tiny, tmp_path, monkeypatch):
+    def burn():
+        until = time.thread_time() + 1
+        while time.thread_time() < until:
+            pass
+
+    def beside_another(*given, **settings):
+        other = threading.Thread(target=burn)  # another run in the same worker process
+        other.start()
+        other.join()
+        return fit(*given, **settings)
+
+    monkeypatch.setattr(experiments, "fit", beside_another)
+    job = tiny["alone"], {"seed": 0, "depth": 1}, "cpu", tmp_path / "0.npz"
+    assert experiments.run(*job)["seconds"] < 0.8

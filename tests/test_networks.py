@@ -540,3 +540,12 @@ def test_one_batch_may_serve_a_stack_of_norms(x):
     for norm in BatchNorm(8, stack=(3,)), LayerNorm(8, stack=(3,)):
         expected = norm(x.expand(3, *x.shape))
         assert torch.equal(norm(x), expected) and expected.shape == (3, 32, 8)
+
+
+def test_a_branch_with_a_forward_of_its_own_keeps_it():
+    class Halved(nn.Sequential):
+        def forward(self, x):
+            return 0.5 * super().forward(x)
+
+    layer, x = nn.Linear(4, 4), normal(3, 4)
+    torch.testing.assert_close(Residual(Halved(layer))(x), x + 0.5 * layer(x))

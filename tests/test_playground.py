@@ -551,7 +551,7 @@ def test_one_step_pauses(small):
 def test_an_interrupt_ends_many_steps(small, monkeypatch):
     worker, join = small.worker, threading.Thread.join
 
-    def interrupted(thread):
+    def interrupted(thread, timeout):
         wait_until(lambda: small.run.step > 20)
         monkeypatch.setattr(threading.Thread, "join", join)
         raise KeyboardInterrupt
@@ -749,3 +749,68 @@ def test_what_is_stored_is_the_picture_with_its_words(small, monkeypatch):
     small._ipython_display_()
     assert small.alt in shown[0]["text/plain"] and "image/png" in shown[0]
     assert "application/vnd.jupyter.widget-view+json" in shown[1]
+
+
+def test_the_page_is_heard_after_a_move_to_where_a_knob_stands(small):
+    small.set(depth=3)
+    generation = small.shown["generation"]
+    settings = small.shown["settings"] | {"depth": 5}
+    small.set_state({"asked": {"settings": settings, "generation": generation}})
+    small.worker.wait()
+    assert small.state["depth"] == 5 == small.run.settings["depth"]
+
+
+def test_a_preview_that_is_interrupted_is_taken_back(monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    run = Run(**SMALL, norm="batch")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "similarity", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run.look()
+    assert run.advance(5).loss == Run(**SMALL, norm="batch").advance(5).loss
+
+
+def test_a_cell_that_waits_for_steps_ends_where_it_trains_until_a_pause(small):
+    cell = threading.Thread(target=small.step, args=(100_000,))
+    cell.start()
+    wait_until(lambda: small.run.step > 5)
+    press(small, "start")
+    cell.join(30)
+    waits = cell.is_alive()
+    press(small, "pause")
+    cell.join()
+    assert not waits
+
+
+def test_a_thread_that_could_not_start_does_not_block_the_next(small, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            small.step(3)
+    assert small.step(2).run.step == 2
+
+
+def test_closing_ends_training_after_the_step_that_is_under_way(monkeypatch):
+    made, under_way, go, taken = Playground(**SMALL), threading.Event(), threading.Event(), []
+
+    def slow(run, count=1, watch=True, advance=Run.advance):
+        taken.append(watch)
+        if not watch:
+            under_way.set()
+            assert go.wait(90)
+        return advance(run, count, watch)
+
+    monkeypatch.setattr(Run, "advance", slow)
+    press(made, "start")
+    assert under_way.wait(90)
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    wait_until(lambda: made.worker.left == 0)
+    go.set()
+    closing.join()
+    assert taken[-1] is False, "a step followed the one that was under way"

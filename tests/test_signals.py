@@ -1357,3 +1357,14 @@ def test_similarity_knows_no_largest_and_no_smallest_number():
 def test_whole_numbers_are_cast_to_the_dtype_that_is_asked_for():
     net, x = build(**SMALL), torch.arange(40).reshape(5, 8)
     np.testing.assert_array_equal(profile(net, x, dtype="float32").std, profile(net, x.float()).std)
+
+
+def test_a_sequential_with_a_forward_of_its_own_is_refused_by_activations(x):
+    class Skip(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    skip = Skip(nn.ReLU(), linear(x.shape[1], x.shape[1], 1))
+    for net in skip, nn.Sequential(skip, nn.ReLU(), linear(x.shape[1], 3, 2)):
+        with pytest.raises(ValueError, match="^net must be made of layers"):
+            helpers.activations(net, x)

@@ -921,3 +921,16 @@ def test_the_learned_scales_of_a_stack_are_each_networks_own():
         ]
         torch.testing.assert_close(scales[:, k], own, rtol=1e-3, atol=1e-5)
     assert (scales[:, 0].abs() > 3 * scales[:, 1].abs()).all()
+
+
+def test_a_step_that_was_interrupted_leaves_its_examples_to_the_next(data):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    net = build(**SIZES)
+    trainer, expected = (Trainer(one, data, lr=0.1, batch=100) for one in (net, build(**SIZES)))
+    hook = net.register_forward_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.step()
+    hook.remove()
+    assert torch.equal(trainer.step(), expected.step())

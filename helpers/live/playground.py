@@ -117,6 +117,8 @@ class Playground(Live):
         """Moves knobs. Raises ValueError, and moves none, if a setting is not allowed."""
         super().set(**settings)
         self.worker.wait()
+        if self.compute and self.shown["generation"] < self.generation:  # nothing was to be done
+            self.show()  # or the page's next moves would come as too old
 
     def reset(self):
         """The same network as before its first step."""

@@ -156,13 +156,15 @@ class Run:
         values = [*self.net.parameters(), *self.net.buffers()]
         before = [value.detach().clone() for value in values]
         order = trainer.generator.get_state()
-        self.watched()
-        trainer.generator.set_state(order)
-        trainer.waiting = waiting
-        trainer.optimizer.state.clear()
-        with torch.no_grad():
-            for value, old in zip(values, before):
-                value.copy_(old)
+        try:
+            self.watched()
+        finally:  # also after an interrupt
+            trainer.generator.set_state(order)
+            trainer.waiting = waiting
+            trainer.optimizer.state.clear()
+            with torch.no_grad():
+                for value, old in zip(values, before):
+                    value.copy_(old)
 
     def measure(self):
         """Notes the errors on the test examples and on as many training examples, and what the
@@ -238,6 +240,7 @@ class Worker:
         self.heard = self.due = 0.0  # when the page last answered; when the next picture may come
         self.pace = 0.0  # seconds that the last step took which was not shown
         self.unwatched = False  # whether there is a later step than the last that was watched
+        self.closed = False
 
     # --- from any thread ------------------------------------------------------------------------
 
@@ -271,14 +274,15 @@ class Worker:
     def wake(self):
         """Starts the thread, if there is none. For who holds the lock."""
         if self.thread is None:
-            self.thread = threading.Thread(target=self.work, name="playground", daemon=True)
-            self.thread.start()
+            thread = threading.Thread(target=self.work, name="playground", daemon=True)
+            thread.start()
+            self.thread = thread
 
     def wait(self):
         """Waits until nothing is left to do. Returns at once while it trains until a pause."""
         try:
             while (thread := self.thread) and self.left < math.inf:
-                thread.join()
+                thread.join(0.1)  # meanwhile `left` may have become infinite
         except KeyboardInterrupt:
             self.train(0)
             raise
@@ -287,7 +291,7 @@ class Worker:
         """Ends the thread after the step that is under way, whatever else was asked for."""
         self.show = lambda: None
         with self.lock:
-            self.left, self.unwatched = 0, False
+            self.left, self.unwatched, self.closed = 0, False, True
             self.commands.clear()
         self.wait()
 
@@ -325,7 +329,7 @@ class Worker:
             self.run.advance(watch=watch)
         with self.lock:
             self.left = 0 if self.run.diverged else max(0, self.left - 1)
-            self.unwatched = not (watch or self.run.diverged)
+            self.unwatched = not (watch or self.run.diverged or self.closed)
         if self.unwatched:
             self.pace = time.monotonic() - begin
         else:
