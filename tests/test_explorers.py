@@ -487,6 +487,13 @@ def test_what_comes_late_to_a_closed_explorer_is_dropped():
     assert explorer.picture is None
 
 
+def test_a_closed_explorer_says_that_its_line_must_be_run_again(capsys):
+    explorer = Explorer(depth=3, width=8)
+    explorer.close()
+    explorer._ipython_display_()
+    assert "Run the line that made it." in capsys.readouterr().out
+
+
 def test_whole_numbers_are_written_out_on_a_slider():
     explorer = MapExplorer({"none": history(epochs=1234)}, **AXES)
     [epoch] = [control for control in explorer.controls if control["name"] == "epoch"]

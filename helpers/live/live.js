@@ -165,13 +165,14 @@ const live = (() => {
       else context.stroke()
       context.setLineDash([])
     }
-    if (kind.size && !pale) {
-      // About twenty markers a line; two lines that coincide have theirs in different places.
-      const step = kind.dashed ? Math.max(1, Math.floor(line.x.length / 20)) : 1
+    if (kind.size) {
+      // About twenty markers a line; two lines that coincide have theirs in different places. A point alone has no stroke, but a marker.
+      const step = kind.dashed ? Math.max(1, Math.floor(line.x.length / 20)) : 1, first = Math.floor((line.style * step) / 2) % step
+      const seen = (k) => Number.isFinite(x.at(line.x[k])) && Number.isFinite(y.at(line.y[k]))
       context.lineWidth = kind.stroke || 1.2
-      for (let k = Math.floor((line.style * step) / 2) % step; k < line.x.length; k += step) {
-        const [px, py] = [x.at(line.x[k]), y.at(line.y[k])]
-        if (Number.isFinite(px) && Number.isFinite(py)) marker(context, MARKERS[line.style], px, py, kind.size, kind.hollow)
+      for (let k = 0; k < line.x.length; k++) {
+        const due = (!pale && k % step === first) || (kind.width && !seen(k - 1) && !seen(k + 1))
+        if (due && seen(k)) marker(context, MARKERS[line.style], x.at(line.x[k]), y.at(line.y[k]), kind.size, kind.hollow)
       }
     }
     context.globalAlpha = 1
@@ -439,14 +440,17 @@ const live = (() => {
       draw()
     }
     const middle = () => ({ column: +reader.value, row: panel.shades ? Math.floor(heights(panel).length / 2) : 0 })
-    canvas.addEventListener('pointermove', ({ offsetX, offsetY }) => {
+    const follow = ({ offsetX, offsetY }) => {
       if (!area) return
       const inside = offsetX > area.left - 8 && offsetX < area.right + 8 && offsetY > area.top - 8 && offsetY < area.bottom + 8
       if (!inside || !places(panel).length) return point(null)
       const column = nearest(places(panel), area.x.inverse(offsetX))
       point({ column, row: panel.shades ? nearest(heights(panel), area.y.inverse(offsetY)) : 0 })
+    }
+    for (const kind of ['pointerdown', 'pointermove']) canvas.addEventListener(kind, follow)
+    canvas.addEventListener('pointerleave', ({ pointerType }) => {  // a finger that is lifted leaves its reading
+      if (pointerType !== 'touch') point(document.activeElement === reader ? middle() : null)
     })
-    canvas.addEventListener('pointerleave', () => point(document.activeElement === reader ? middle() : null))
     reader.addEventListener('focus', () => point(middle()))
     reader.addEventListener('blur', () => { if (!canvas.matches(':hover')) point(null) })
     reader.addEventListener('input', () => point({ ...(cursor ?? middle()), column: +reader.value }))
@@ -461,6 +465,7 @@ const live = (() => {
     const put = (node, name, text) => { if (node.getAttribute(name) !== text) node.setAttribute(name, text) }
     function show(next, pinned, names) {
       const known = same([next, pinned, names], shown)  // in a film, some panels seldom change
+      const at = cursor && places(panel)[cursor.column]  // the place stays where its column's number changes
       ;[panel, pins, shown] = [next, pinned, [next, pinned, names]]
       if (known) return
       const all = places(panel)
@@ -470,8 +475,9 @@ const live = (() => {
       put(reader, 'max', String(Math.max(0, all.length - 1)))
       if (reader.disabled !== (all.length === 0)) reader.disabled = all.length === 0
       if (cursor) {
-        cursor = { column: Math.min(cursor.column, all.length - 1), row: panel.shades ? Math.min(cursor.row, heights(panel).length - 1) : 0 }
+        cursor = { column: nearest(all, at), row: panel.shades ? Math.min(cursor.row, heights(panel).length - 1) : 0 }
         if (!all.length) cursor = null
+        else reader.value = cursor.column
       }
       if (all.length && (cursor || !figure.film())) put(reader, 'aria-valuetext', read(panel, cursor ?? middle()))  // in a film, on focus
       draw()
@@ -614,6 +620,7 @@ const live = (() => {
         panels.append(drawn.at(-1).root)
       }
       const all = names()
+      pin.hidden = picture.panels.every((panel) => panel.shades)  // nothing would be kept
       root.classList.toggle('live-film', picture.columns != null)  // before the canvases are measured
       picture.panels.forEach((panel, k) => {
         const before = pinned?.panels[k]
@@ -654,6 +661,7 @@ const live = (() => {
 
     // There is nobody any more to ask: says so, as the stored picture does.
     function lose() {
+      if (picture) adopt(picture.settings)  // what is seen
       for (const part of root.querySelectorAll('.live-controls, .live-presets')) part.inert = true
       note.textContent = 'Run this cell to move it.'
       root.classList.add('live-lost')
@@ -684,15 +692,19 @@ const live = (() => {
   // --- in a notebook -------------------------------------------------------------------------------------------------
 
   function render({ model, el }) {
+    const kernel = model.widget_manager?.kernel
+    // Shut down, or another one: no event tells.
+    const gone = () => kernel && (model.widget_manager.kernel !== kernel || kernel.status === 'dead')
     const shown = figure(el, {
       controls: model.get('controls'),
       buttons: model.get('buttons'),
       origin: model.get('origin'),
       ask(settings, generation) {
+        if (gone()) return shown.lose()
         model.set('asked', { settings, generation })
         model.save_changes()
       },
-      press: (name) => model.send({ press: name }),
+      press: (name) => (gone() ? shown.lose() : model.send({ press: name })),
     })
     let answer = null
     const update = () => {
@@ -704,6 +716,7 @@ const live = (() => {
     const rename = () => shown.rename(model.get('buttons'))
     el.append(element('style', {}, `.${model.get('still')}, .jp-OutputArea-child:has(.${model.get('still')}) { display: none }`))
     update()
+    if (el.classList.contains('jupyter-widgets-disconnected')) shown.lose()  // a new view of a figure whose kernel is gone
     model.on('comm_live_update', shown.lose)  // the kernel was restarted, and knows nothing of this figure
     model.on('change:shown', update)
     model.on('change:buttons', rename)

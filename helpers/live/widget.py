@@ -157,6 +157,9 @@ class Live(anywidget.AnyWidget):
         super().close()
 
     def _ipython_display_(self):
+        if not self.compute:  # after `close`
+            print("This figure was closed when its cell ran again. Run the line that made it.")
+            return
         close_previous(self)
         around = STILL.format(self.still, html.escape(self.alt))
         data, metadata = bundle(draw(self.picture), self.alt, around)

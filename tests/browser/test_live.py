@@ -21,6 +21,12 @@ FIGURE = """([controls, buttons, origin, picture, settings]) => {
         strokes.push([this.globalAlpha.toFixed(1), +this.lineWidth.toFixed(1), String(this.getLineDash()), this.strokeStyle])
         stroke.call(this)
     }
+    window.fills = []  // of all canvases: alpha
+    const fill = CanvasRenderingContext2D.prototype.fill
+    CanvasRenderingContext2D.prototype.fill = function () {
+        fills.push(this.globalAlpha.toFixed(1))
+        fill.call(this)
+    }
     const put = OffscreenCanvasRenderingContext2D.prototype.putImageData
     OffscreenCanvasRenderingContext2D.prototype.putImageData = function (image, ...place) {
         window.shades = [...image.data]
@@ -128,6 +134,37 @@ def test_without_a_kernel_no_control_and_no_button_can_be_pressed(figure):
     made.close()
 
 
+RENDER = """([controls, buttons, origin, picture, settings, look]) => {
+    const shown = { ...picture, settings, generation: 0 }, state = { controls, buttons, origin, still: 'still-1', shown }
+    window.sent = []
+    window.manager = { kernel: { status: 'idle' } }
+    const model = { get: (name) => state[name], set: (name) => sent.push(name), send: (message) => sent.push(message),
+        save_changes() {}, on() {}, off() {}, widget_manager: manager }
+    document.body.innerHTML = '<main></main>'
+    const el = document.querySelector('main')
+    el.className = look
+    live.render({ model, el }) }"""
+
+
+def test_a_figure_whose_kernel_was_shut_down_says_so_and_shows_the_settings_of_its_picture(figure):
+    explorer = Explorer(depth=3, width=8)
+    one, about = figure(explorer), [explorer.controls, [], explorer.origin, *shown(explorer)]
+    one.page.evaluate(RENDER, [*about, ""])
+    slider(one, "depth").press("ArrowRight")
+    assert one.page.evaluate("sent") == ["asked"] and number(one, "depth").input_value() == "4"
+    one.page.evaluate("manager.kernel = null")
+    slider(one, "depth").press("ArrowRight")
+    assert one.page.evaluate("sent") == ["asked"] and number(one, "depth").input_value() == "3"
+    assert one.locator(".live-note").inner_text() == "Run this cell to move it."
+
+
+def test_a_new_view_of_a_figure_without_a_kernel_says_so(figure):
+    explorer = Explorer(depth=3, width=8)
+    one, about = figure(explorer), [explorer.controls, [], explorer.origin, *shown(explorer)]
+    one.page.evaluate(RENDER, [*about, "jupyter-widgets-disconnected"])
+    assert one.locator(".live-note").inner_text() == "Run this cell to move it."
+
+
 # --- pinned ---------------------------------------------------------------------------------------
 
 
@@ -146,6 +183,25 @@ def test_a_pinned_overflow_stays_marked(figure):
     found = strokes(one, lambda: one.page.evaluate("([a, b]) => show(a, b)", [*shown(calm)]))
     crosses = [stroke for stroke in found if stroke[:3] == ["0.4", 1.4, ""]]
     assert len(crosses) == 2 * len(lost)
+
+
+def points(x, y, name=""):
+    line = Line(np.array(x, float), np.array(y, float), name)
+    return alone(Panel("Loss", Axis("step", 0, 60), Axis("loss", 0, 2), [line]))
+
+
+def test_a_point_without_neighbours_is_drawn_and_stays_when_it_is_pinned(figure):
+    one = figure(points(range(1, 51), [np.nan] * 49 + [1.0]))
+    assert set(one.page.evaluate("fills")) == {"1.0"}
+    one = figure(points([1], [1]))
+    one.page.evaluate("fills.length = 0")
+    button(one, "pin").click()
+    assert set(one.page.evaluate("fills")) == {"0.4", "1.0"}
+
+
+def test_where_nothing_would_be_kept_there_is_no_pin(figure):
+    assert not button(figure(cells()), "pin").is_visible()
+    assert button(figure(points([1, 2], [1, 1])), "pin").is_visible()
 
 
 # --- shades and their crosshair -------------------------------------------------------------------
@@ -196,3 +252,24 @@ def test_whole_numbers_are_read_in_full(figure):
         "step 234567: loss 0.123",
         "step 300000: loss 1.0e30",
     ]
+
+
+def test_a_reading_stays_at_its_place_when_the_points_become_fewer(figure):
+    one = figure(points(range(1, 7), [1] * 6, "loss"))
+    assert read(one, *["ArrowRight"] * 3)[-1] == "step 4: loss 1"
+    halved = points([2, 4, 6], [1] * 3, "loss")
+    one.page.evaluate("([a, b]) => show(a, b)", [*shown(halved)])
+    reader = one.locator(".live-reader").first
+    assert reader.get_attribute("aria-valuetext") == "step 4: loss 1"
+    assert reader.input_value() == "1"
+
+
+def test_a_tap_reads_a_value(figure):
+    one = figure(points(range(61), [1] * 61, "loss"))
+    reader = one.locator(".live-reader").first
+    before = reader.input_value()
+    one.locator("canvas").first.evaluate("""canvas => {
+        const { x, y, width, height } = canvas.getBoundingClientRect()
+        const place = { pointerType: 'touch', clientX: x + width / 2, clientY: y + height / 2, bubbles: true }
+        for (const kind of ['pointerdown', 'pointerup', 'pointerleave']) canvas.dispatchEvent(new PointerEvent(kind, place)) }""")
+    assert reader.input_value() != before
