@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BROWSERS = (
@@ -122,9 +122,15 @@ def open_in_notebook(page, url, path):
 
 def run_all(page, patience=240):
     """Runs every cell through the menu, as a reader does, and waits until the last has its number."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    from playwright.sync_api import TimeoutError as NotYet
+
     last = page.locator(".jp-CodeCell .jp-InputPrompt").last
+    for _ in range(3):  # Notebook 7 does nothing, and says nothing, until its kernel is connected
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        with suppress(NotYet):
+            last.filter(has_text=re.compile(r"\[[\d*]+\]")).wait_for(timeout=30 * SECOND)
+            break
     last.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=patience * SECOND)
 
 
