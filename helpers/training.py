@@ -113,9 +113,8 @@ class Trainer:
             self.optimizer.zero_grad()
             (self.lr * losses).sum().backward()
             self.optimizer.step()
-        self.waiting = self.waiting[
-            batch:
-        ]  # now: a step that stops leaves its examples to the next
+        # Only now: a step that stops leaves its examples to the next.
+        self.waiting = self.waiting[batch:]
         return losses.detach()
 
 
