@@ -74,8 +74,11 @@ def pause(*playgrounds):
     """Pauses what trains, until nothing does: a click from before may still start a run."""
     for _ in range(20):
         for one in playgrounds:
-            if button(one, "pause").count():
-                button(one, "pause").click()
+            # in one look and click: the button may turn to *start* by itself between the two
+            one.evaluate(
+                "one => [...one.querySelectorAll('button')]"
+                ".find(button => button.textContent === 'pause')?.click()"
+            )
             button(one, "start").wait_for()
         if threads(playgrounds[0].page) == 0:
             return
