@@ -13,7 +13,7 @@ import torch
 
 from helpers import check, compare, digits
 from helpers.exercises import EXERCISES, Mistake, asking, lesson_07, lesson_09
-from helpers.exercises.judge import but, edited
+from helpers.exercises.judge import but, edited, source_of
 
 TRAINS = ("two_hundred", "one_knob")
 QUICK = [name for name in EXERCISES if name not in TRAINS]
@@ -59,6 +59,8 @@ def test_a_mistake_is_the_answer_with_other_code():
     }
     with pytest.raises(ValueError, match="twice does not say '4'"):
         but(twice, ("4", "5"))(8)
+    other = but(but(twice, ("2", "3")), ("3 *", "4 +"))
+    assert other(8) == 12 and "4 + x" in source_of(other) and "2 * x" in source_of(twice)
 
 
 def naive(x, gamma, beta, running_mean, running_var, training, eps=1e-5):

@@ -2,7 +2,6 @@
 teacher. Tried with small_course, and with each real assignment."""
 
 import importlib.util
-import inspect
 import json
 import re
 import subprocess
@@ -21,7 +20,7 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
 from helpers.exercises import Mistake, judge, recorded
-from helpers.exercises.judge import Exercise
+from helpers.exercises.judge import Exercise, source_of
 
 SMALL = [("small", "A1"), ("small", "A2")]
 REAL = [("real", path.parent.name) for path in sorted(hand_out.SOURCE.glob("*/tasks.py"))]
@@ -308,7 +307,7 @@ def solutions(name, seed):
         for part in parts[0::2]:
             given |= lines_of(part)  # a worked example
     for exercise in hand_out.exercises(name, seed).values():
-        found |= lines_of(inspect.getsource(exercise.answer)) if exercise.answer else set()
+        found |= lines_of(source_of(exercise.answer)) if exercise.answer else set()
     return found - given
 
 

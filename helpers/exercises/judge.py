@@ -76,17 +76,29 @@ def but(answer, *edits):
     edits = [tuple(edit) for edit in edits]
 
     @cache
-    def rewritten():
-        source = textwrap.dedent(inspect.getsource(answer))
+    def source():
+        text = source_of(answer)
         for right, wrong in edits:
-            if right not in source:
+            if right not in text:
                 raise ValueError(f"{answer.__name__} does not say {right!r}")
-            source = source.replace(right, wrong)
+            text = text.replace(right, wrong)
+        return text
+
+    @cache
+    def rewritten():
         names = {}
-        exec(source, answer.__globals__, names)  # noqa: S102, the source is ours
+        exec(source(), inspect.unwrap(answer).__globals__, names)  # noqa: S102, the source is ours
         return names[answer.__name__]
 
-    return wraps(answer)(lambda *arguments: rewritten()(*arguments))
+    made = wraps(answer)(lambda *arguments: rewritten()(*arguments))
+    made.source = source
+    return made
+
+
+def source_of(function):
+    """A function's source, also of one that `but` has made."""
+    made = getattr(function, "source", None)
+    return made() if made else textwrap.dedent(inspect.getsource(function))
 
 
 def check(name, answer, exercises, seed=0):

@@ -5,7 +5,7 @@ import math
 import torch
 
 from helpers import activations, build
-from helpers.exercises.judge import Exercise, edited
+from helpers.exercises.judge import Exercise, but, edited
 
 # The words of each variant. An odd seed takes "mean", an even one "median".
 WORDS = {
@@ -47,26 +47,16 @@ def variant(seed):
     return {"kind": kind, **WORDS[kind]}
 
 
-# --- the answers, with the mean absolute value and with the median ---------------------------------
+# --- the answers with the mean absolute value, and what the median changes in them -----------------
 
 
 def sizes_mean(x, weights):
-    """The size of z in each layer, where the activation is the sine."""
+    """The size of z in each layer."""
     found, a = [], x
     for weight in weights:
         z = a @ weight
         found.append(z.abs().mean())
         a = torch.sin(z)
-    return torch.stack(found)
-
-
-def sizes_median(x, weights):
-    """The size of z in each layer, where the activation is the swish."""
-    found, a = [], x
-    for weight in weights:
-        z = a @ weight
-        found.append(z.abs().median())
-        a = z * torch.sigmoid(z)
     return torch.stack(found)
 
 
@@ -91,17 +81,6 @@ def gains_mean(x, weights):
     return torch.stack(found)
 
 
-def gains_median(x, weights):
-    """The gain of each layer with which its z has size 1."""
-    found, a = [], x
-    for weight in weights:
-        z = a @ weight / weight.shape[0] ** 0.5
-        gain = 1 / z.abs().median()
-        found.append(gain)
-        a = gain * z * torch.sigmoid(gain * z)
-    return torch.stack(found)
-
-
 def log_sizes_mean(x, depth, width, seeds):
     """The logarithm, to base 10, of the size of the last z, for each seed."""
     found = []
@@ -111,13 +90,12 @@ def log_sizes_mean(x, depth, width, seeds):
     return torch.tensor(found)
 
 
-def log_sizes_median(x, depth, width, seeds):
-    """The logarithm, to base 10, of the size of the last z, for each seed."""
-    found = []
-    for seed in seeds:
-        z = activations(build(depth, width, seed=seed), x)[-1][0]
-        found.append(math.log10(z.abs().median()))
-    return torch.tensor(found)
+MEDIAN = "mean()", "median()"
+sizes_median = but(sizes_mean, MEDIAN, ("torch.sin(z)", "z * torch.sigmoid(z)"))
+gains_median = but(
+    gains_mean, MEDIAN, ("torch.sin(gain * z)", "gain * z * torch.sigmoid(gain * z)")
+)
+log_sizes_median = but(log_sizes_mean, MEDIAN)
 
 
 # --- on what they are tried -------------------------------------------------------------------------

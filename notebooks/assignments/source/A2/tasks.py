@@ -44,19 +44,13 @@ def variant(seed):
     return {"kind": kind, **WORDS[kind]}
 
 
-# --- the answers of both variants ---------------------------------------------------------------------
+# --- the answers with the mean absolute deviation, and what the fourth root changes in them --------
 
 
 def normalize_deviation(z, eps):
-    """Each unit with mean 0 and mean absolute deviation 1."""
+    """Each unit with mean 0 and spread 1."""
     distance = z - z.mean(dim=0)
     return distance / (distance.abs().mean(dim=0) + eps)
-
-
-def normalize_fourth(z, eps):
-    """Each unit with mean 0 and a mean fourth power of 1."""
-    distance = z - z.mean(dim=0)
-    return distance / ((distance**4).mean(dim=0) ** 0.25 + eps)
 
 
 def moments_deviation(slope):
@@ -82,34 +76,13 @@ def backward_deviation(g, z, eps):
     return (without_stretch - without_stretch.mean(dim=0)) / (spread + eps)
 
 
-def backward_fourth(g, z, eps):
-    """The gradient at z, from g, the gradient at z_hat."""
-    distance = z - z.mean(dim=0)
-    spread = (distance**4).mean(dim=0) ** 0.25
-    z_hat = distance / (spread + eps)
-    without_stretch = g - (distance / spread) ** 3 * (g * z_hat).mean(dim=0)
-    return (without_stretch - without_stretch.mean(dim=0)) / (spread + eps)
-
-
 def step_deviation(z, running_mean, running_spread, training):
-    """The output, and the running averages that are left. The newest batch weighs 0.1."""
+    """The output, and the running averages that are left."""
     if training:
         mean = z.mean(dim=0)
         spread = (z - mean).abs().mean(dim=0)
         running_mean = 0.9 * running_mean + 0.1 * mean
         running_spread = 0.9 * running_spread + 0.1 * spread
-    else:
-        mean, spread = running_mean, running_spread
-    return (z - mean) / (spread + 1e-5), running_mean, running_spread
-
-
-def step_fourth(z, running_mean, running_spread, training):
-    """The output, and the running averages that are left. The newest batch weighs 0.25."""
-    if training:
-        mean = z.mean(dim=0)
-        spread = ((z - mean) ** 4).mean(dim=0) ** 0.25
-        running_mean = 0.75 * running_mean + 0.25 * mean
-        running_spread = 0.75 * running_spread + 0.25 * spread
     else:
         mean, spread = running_mean, running_spread
     return (z - mean) / (spread + 1e-5), running_mean, running_spread
@@ -125,14 +98,19 @@ def shrink_deviation(z, batch):
     return (sum(spreads) / len(spreads) / whole).mean()
 
 
-def shrink_fourth(z, batch):
-    """The mean spread of the batches, as a share of the spread of all rows: the mean over the units."""
-    spreads = []
-    for start in range(0, len(z), batch):
-        rows = z[start : start + batch]
-        spreads.append(((rows - rows.mean(dim=0)) ** 4).mean(dim=0) ** 0.25)
-    whole = ((z - z.mean(dim=0)) ** 4).mean(dim=0) ** 0.25
-    return (sum(spreads) / len(spreads) / whole).mean()
+def fourth(distance):
+    """An edit: the fourth root of the mean fourth power, and not the mean absolute deviation."""
+    return f"{distance}.abs().mean(dim=0)", f"({distance}**4).mean(dim=0) ** 0.25"
+
+
+normalize_fourth = but(normalize_deviation, fourth("distance"))
+backward_fourth = but(
+    backward_deviation, fourth("distance"), ("distance.sign()", "(distance / spread) ** 3")
+)
+step_fourth = but(step_deviation, fourth("(z - mean)"), ("0.9", "0.75"), ("0.1", "0.25"))
+shrink_fourth = but(
+    shrink_deviation, fourth("(rows - rows.mean(dim=0))"), fourth("(z - z.mean(dim=0))")
+)
 
 
 # --- on what they are tried ---------------------------------------------------------------------------
@@ -184,12 +162,13 @@ def exercises(variant):
     backward, other_backward = both(first, backward_deviation, backward_fourth)
     step, other_step = both(first, step_deviation, step_fourth)
     shrink, other_shrink = both(first, shrink_deviation, shrink_fourth)
-    measure = "distance.abs().mean(dim=0)" if first else "(distance**4).mean(dim=0) ** 0.25"
+    measure, of_batch, of_rows = (
+        both(first, *fourth(distance))[0]
+        for distance in ("distance", "(z - mean)", "(rows - rows.mean(dim=0))")
+    )
     std = "(distance**2).mean(dim=0) ** 0.5"
     turn = "distance.sign()" if first else "(distance / spread) ** 3"
-    new, old = ("0.1", "0.9") if first else ("0.25", "0.75")
-    of_batch = "(z - mean).abs().mean(dim=0)" if first else "((z - mean) ** 4).mean(dim=0) ** 0.25"
-    of_rows = of_batch.replace("z - mean", "rows - rows.mean(dim=0)")
+    (new, old), (other_new, other_old) = both(first, ("0.1", "0.9"), ("0.25", "0.75"))
     return {
         "normalize": Exercise(
             answer=normalize,
@@ -302,23 +281,8 @@ def exercises(variant):
                 """,
             )
             | {
-                "here the newest batch has another weight: " + new: but(
-                    step,
-                    (f"{old} * running_mean + {new} * mean", "0.9 * running_mean + 0.1 * mean")
-                    if not first
-                    else (
-                        f"{old} * running_mean + {new} * mean",
-                        "0.75 * running_mean + 0.25 * mean",
-                    ),
-                    (
-                        f"{old} * running_spread + {new} * spread",
-                        "0.9 * running_spread + 0.1 * spread",
-                    )
-                    if not first
-                    else (
-                        f"{old} * running_spread + {new} * spread",
-                        "0.75 * running_spread + 0.25 * spread",
-                    ),
+                f"here the newest batch has another weight: {new}": but(
+                    step, (f"{old} *", f"{other_old} *"), (f"{new} *", f"{other_new} *")
                 ),
                 OTHER_YEAR: other_step,
             },

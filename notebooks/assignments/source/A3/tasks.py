@@ -6,7 +6,7 @@ import torch
 from checks import look_at_weights, look_without_autograd
 
 from helpers import BatchNorm, build, profile
-from helpers.exercises.judge import Exercise, edited
+from helpers.exercises.judge import Exercise, but, edited
 
 # The words of each variant. An odd seed takes "lean", an even one "fold".
 WORDS = {
@@ -63,7 +63,7 @@ def variant(seed):
     return {"kind": kind, **WORDS[kind]}
 
 
-# --- the answers of both variants ---------------------------------------------------------------------
+# --- the answers for a leaning line, and what a folded one changes in them -------------------------
 
 
 def back_lean(g, z, weight):
@@ -72,23 +72,10 @@ def back_lean(g, z, weight):
     return at_a * torch.where(z > 0, 1.0, 0.3)
 
 
-def back_fold(g, z, weight):
-    """The gradient at z, from g, that at the next layer's z."""
-    at_a = g @ weight.T
-    return at_a * torch.where(z > 0, 1.0, -0.3)
-
-
 def growth_lean(slope):
-    """The factor of the gradient per layer, with batch norm, for a leaning line."""
+    """The factor of the gradient per layer, with batch norm."""
     square = (1 + slope**2) / 2
     variance = square - (1 - slope) ** 2 / (2 * math.pi)
-    return (square / variance) ** 0.5
-
-
-def growth_fold(slope):
-    """The factor of the gradient per layer, with batch norm, for a folded line."""
-    square = (1 + slope**2) / 2
-    variance = square - (1 + slope) ** 2 / (2 * math.pi)
     return (square / variance) ** 0.5
 
 
@@ -107,23 +94,8 @@ def weight_gradients_lean(x, weights, g):
     return found
 
 
-def weight_gradients_fold(x, weights, g):
-    """The gradient at each weight, from g, that at the last z."""
-    inputs, pre = [x], []
-    for weight in weights:
-        z = inputs[-1] @ weight
-        pre.append(z)
-        inputs.append(torch.where(z > 0, z, -0.3 * z))
-    found = []
-    for k in reversed(range(len(weights))):
-        found.insert(0, inputs[k].T @ g)
-        if k > 0:
-            g = (g @ weights[k].T) * torch.where(pre[k - 1] > 0, 1.0, -0.3)
-    return found
-
-
 def measured_lean(x, y, depth, width, value, seed):
-    """The gradient's factor per layer, where every beta is `value`."""
+    """The gradient's factor per layer, where every beta, or every gamma, is `value`."""
     net = build(depth, width, norm="batch", seed=seed)
     for layer in net:
         if isinstance(layer, BatchNorm):
@@ -132,14 +104,12 @@ def measured_lean(x, y, depth, width, value, seed):
     return (sizes[0] / sizes[-1]) ** (1 / (depth - 1))
 
 
-def measured_fold(x, y, depth, width, value, seed):
-    """The gradient's factor per layer, where every gamma is `value`."""
-    net = build(depth, width, activation="tanh", norm="batch", seed=seed)
-    for layer in net:
-        if isinstance(layer, BatchNorm):
-            layer.gamma.data.fill_(value)
-    sizes = profile(net, x, y).gradient
-    return (sizes[0] / sizes[-1]) ** (1 / (depth - 1))
+back_fold = but(back_lean, ("0.3", "-0.3"))
+growth_fold = but(growth_lean, ("1 - slope", "1 + slope"))
+weight_gradients_fold = but(weight_gradients_lean, ("0.3", "-0.3"))
+measured_fold = but(
+    measured_lean, ('norm="batch"', 'activation="tanh", norm="batch"'), (".beta", ".gamma")
+)
 
 
 # --- on what they are tried ---------------------------------------------------------------------------

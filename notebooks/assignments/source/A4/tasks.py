@@ -3,7 +3,7 @@
 import torch
 from checks import look_at_gradients, look_at_law
 
-from helpers.exercises.judge import Exercise, edited
+from helpers.exercises.judge import Exercise, but, edited
 
 # The words of each variant. An odd seed takes "keep", an even one "gate".
 WORDS = {
@@ -58,30 +58,18 @@ def variant(seed):
     return {"kind": kind, **WORDS[kind]}
 
 
-# --- the answers of both variants ---------------------------------------------------------------------
+# --- the answers for a skip times a, and what a mixture changes in them ----------------------------
 
 
 def block_keep(x, weight, a):
-    """The skip times a, and the branch."""
+    """What leaves the block."""
     return a * x + torch.relu(x) @ weight
-
-
-def block_gate(x, weight, a):
-    """A mixture: 1 - a of the skip, and a of the branch."""
-    return (1 - a) * x + a * (torch.relu(x) @ weight)
 
 
 def law_keep(blocks, a):
     """By how much the mean square grows, and the share of it that is still the first x."""
     growth = (a**2 + 1) ** blocks
     share = (a**2 / (a**2 + 1)) ** blocks
-    return growth, share
-
-
-def law_gate(blocks, a):
-    """By how much the mean square grows, and the share of it that is still the first x."""
-    growth = ((1 - a) ** 2 + a**2) ** blocks
-    share = ((1 - a) ** 2 / ((1 - a) ** 2 + a**2)) ** blocks
     return growth, share
 
 
@@ -108,12 +96,6 @@ def choose_keep(blocks, share):
     return (root / (1 - root)) ** 0.5
 
 
-def choose_gate(blocks, share):
-    """The a with which this share of the last mean square is still the first x."""
-    root = share ** (1 / blocks)
-    return 1 / (1 + (root / (1 - root)) ** 0.5)
-
-
 def measured_keep(x, weights, a):
     """By how much the mean square has grown, and the squared cosine between first and last stream."""
     stream = x
@@ -124,14 +106,18 @@ def measured_keep(x, weights, a):
     return growth, cosine**2
 
 
-def measured_gate(x, weights, a):
-    """By how much the mean square has grown, and the squared cosine between first and last stream."""
-    stream = x
-    for weight in weights:
-        stream = (1 - a) * stream + a * (torch.relu(stream) @ weight)
-    growth = stream.square().mean() / x.square().mean()
-    cosine = (stream * x).sum() / (stream.norm() * x.norm())
-    return growth, cosine**2
+def gate(x):
+    """An edit: of the stream x, 1 - a of the skip and a of the branch."""
+    branch = f"torch.relu({x}) @ weight"
+    return f"a * {x} + {branch}", f"(1 - a) * {x} + a * ({branch})"
+
+
+block_gate = but(block_keep, gate("x"))
+law_gate = but(law_keep, ("a**2 + 1", "(1 - a) ** 2 + a**2"), ("(a**2 /", "((1 - a) ** 2 /"))
+choose_gate = but(
+    choose_keep, ("(root / (1 - root)) ** 0.5", "1 / (1 + (root / (1 - root)) ** 0.5)")
+)
+measured_gate = but(measured_keep, gate("stream"))
 
 
 # --- on what they are tried ---------------------------------------------------------------------------
