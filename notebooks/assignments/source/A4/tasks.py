@@ -173,6 +173,8 @@ def exercises(variant):
     linear = "a + 1" if keep else "(1 - a) + a"
     back_skip = "a * g + (g @" if keep else "(1 - a) * g + a * (g @"
     stream = "a * stream + torch.relu" if keep else "(1 - a) * stream + a * (torch.relu"
+    body, _ = both(keep, *gate("x"))
+    at_x = f"{back_skip} weight.T) * (x > 0)"
     return {
         "block": Exercise(
             answer=block,
@@ -182,7 +184,7 @@ def exercises(variant):
                 block,
                 f"""
                 that is lesson 06's block: here it is {formula}
-                    {block_body(keep)} → x + torch.relu(x) @ weight
+                    {body} → x + torch.relu(x) @ weight
                 the ReLU stands before the weights, not behind them
                     torch.relu(x) @ weight → torch.relu(x @ weight)
                 the ReLU is missing in the branch
@@ -192,9 +194,9 @@ def exercises(variant):
                 the skip is missing
                     {skip} + → 0 * x +
                 that is lesson 06's scale: a multiplies the branch only
-                    {block_body(keep)} → x + a * (torch.relu(x) @ weight)
+                    {body} → x + a * (torch.relu(x) @ weight)
                 that is order post: here the ReLU belongs to the branch
-                    {block_body(keep)} → torch.relu({block_body(keep).replace("torch.relu(x)", "x")})
+                    {body} → torch.relu({body.replace("torch.relu(x)", "x")})
                 x stands on the left: x @ weight
                     torch.relu(x) @ weight → torch.relu(x) @ weight.T
                 """.rstrip()
@@ -248,7 +250,7 @@ def exercises(variant):
                 the ReLU's slope is missing: 1 where x > 0, else 0
                     * (x > 0) → * 1
                 the ReLU's slope belongs to the branch only
-                    {at_x_body(keep)} → ({at_x_body(keep).replace(" * (x > 0)", "")}) * (x > 0)
+                    {at_x} → ({at_x.replace(" * (x > 0)", "")}) * (x > 0)
                 the slope looks at what entered the ReLU, x, and not at the gradient
                     (x > 0) → (g > 0)
                 backward, the weight is transposed
@@ -325,21 +327,10 @@ def both(first, one, other):
     return (one, other) if first else (other, one)
 
 
-def block_body(keep):
-    return (
-        "a * x + torch.relu(x) @ weight" if keep else "(1 - a) * x + a * (torch.relu(x) @ weight)"
-    )
-
-
 SWAPPED = """
                 skip and branch are the wrong way round: a opens the branch
                     (1 - a) * x + a * (torch.relu(x) @ weight) → a * x + (1 - a) * (torch.relu(x) @ weight)
                 """
-
-
-def at_x_body(keep):
-    body = "a * g + (g @ weight.T) * (x > 0)"
-    return body if keep else "(1 - a) * g + a * (g @ weight.T) * (x > 0)"
 
 
 def gate_mistakes(keep):
