@@ -1,17 +1,6 @@
 """Assignment A5: its variants, model answers and instances. For teachers only; what is accepted stands in checks.py."""
 
-from checks import (
-    accept_plan,
-    accept_repeat,
-    accept_report,
-    accept_rule,
-    accept_seeds,
-    look_at_plan,
-    look_at_repeat,
-    look_at_report,
-    look_at_rule,
-    look_at_seeds,
-)
+import checks
 
 from helpers.exercises.judge import Exercise
 
@@ -190,36 +179,36 @@ def exercises(variant):
         "plan": Exercise(
             answer=answer_run,
             instances=once,
-            look=look_at_plan,
-            accept=accept_plan,
+            look=checks.look_at_plan,
+            accept=checks.accept_plan,
             praise="A claim, a prediction, and what would refute the claim.",
         ),
         "repeat": Exercise(
             answer=answer_run,
             instances=two_runs,
-            look=look_at_repeat,
-            accept=accept_repeat,
+            look=checks.look_at_repeat,
+            accept=checks.accept_repeat,
             praise="The same seed gives the same numbers.",
         ),
         "seeds": Exercise(
             answer=answer_run,
             instances=three_seeds,
-            look=look_at_seeds,
-            accept=accept_seeds,
+            look=checks.look_at_seeds,
+            accept=checks.accept_seeds,
             praise="Other seeds run, too, and give other numbers.",
         ),
         "rule": Exercise(
             answer=answer_rule,
             instances=once,
-            look=look_at_rule,
-            accept=accept_rule,
+            look=checks.look_at_rule,
+            accept=checks.accept_rule,
             praise="A rule that can come out both ways.",
         ),
         "words": Exercise(
             answer=answer_report,
             instances=most_words,
-            look=look_at_report,
-            accept=accept_report,
+            look=checks.look_at_report,
+            accept=checks.accept_report,
             praise="Short enough, and it names numbers.",
         ),
     }
