@@ -244,10 +244,7 @@ class Residual(nn.Module):
         require(fine, "shortcut", "None or a torch.nn.Module", shortcut)
         self.branch, self.shortcut = nn.Sequential(*branch), shortcut
         scale = per_network("scale", scale).to(torch.float32)[..., None, None]
-        if (scale == 0).any():
-            self.scale = nn.Parameter(scale)
-        else:
-            self.register_buffer("scale", scale)
+        self.scale = nn.Parameter(scale) if (scale == 0).any() else nn.Buffer(scale)
 
     def forward(self, x):
         return self.add(x, self.branch(x))
@@ -382,18 +379,14 @@ def build_conv(
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-        return layer
-
-    def norms(width):
-        return [] if norm == "none" else [nn.BatchNorm2d(width, **FLOAT32)]
+        return [layer] if norm == "none" else [layer, nn.BatchNorm2d(after, **FLOAT32)]
 
     width = channels[0]
-    layers = [nn.Unflatten(1, image), conv(image[0], width), *norms(width), nn.ReLU()]
+    layers = [nn.Unflatten(1, image), *conv(image[0], width), nn.ReLU()]
     for after in channels:
         for _ in range((depth - 2) // 6):
             stride = 1 if after == width else 2
-            pair = [conv(width, after, stride), *norms(after), nn.ReLU()]
-            pair += [conv(after, after), *norms(after)]
+            pair = [*conv(width, after, stride), nn.ReLU(), *conv(after, after)]
             if skip:
                 shortcut = Shortcut(after - width, stride) if stride > 1 else None
                 pair = [Residual(pair, shortcut=shortcut)]

@@ -4,7 +4,6 @@ import copy
 import math
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -288,9 +287,8 @@ class _Watch:
                 if isinstance(part, Residual):
                     undo.enter_context(part.register_forward_pre_hook(self.block_begins))
                     undo.enter_context(part.register_forward_hook(self.block_ends))
-                elif kind := _kind(part):
-                    ran = partial(self.activation_ran, kind)
-                    undo.enter_context(part.register_forward_hook(ran))
+                elif _kind(part):
+                    undo.enter_context(part.register_forward_hook(self.activation_ran))
                     if getattr(part, "inplace", False):
                         undo.callback(setattr, part, "inplace", True)
                         part.inplace = False  # or its input would be gone when it is looked at
@@ -310,8 +308,8 @@ class _Watch:
             self.stream = None
         self.products[getattr(output, "grad_fn", None)] = layer.weight
 
-    def activation_ran(self, kind, activation, inputs, a):
-        z = inputs[0]
+    def activation_ran(self, activation, inputs, a):
+        z, kind = inputs[0], _kind(activation)
         if kind is nn.Identity and not self.weighted:
             return
         if self.open:

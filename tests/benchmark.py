@@ -29,7 +29,6 @@ import helpers.live.explorers
 from helpers import Explorer, build, digits, fit, profile
 from helpers.live.run import Run
 from helpers.networks import ACTIVATIONS, Linear
-from helpers.pages import figures
 from helpers.signals import DTYPES
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -327,7 +326,7 @@ def page_press_times(call, name, blocks, presses=6):
     opened from a file in the same browser."""
     with page_of(call) as lab_page, tempfile.TemporaryDirectory() as folder:
         path, alone = Path(folder, "page.html"), lab_page.context.browser.new_page()
-        path.write_text(figures.page(eval(call), "benchmark"), "utf-8")
+        path.write_text(lab.figure_page(eval(call)), "utf-8")
         alone.goto(path.as_uri())
         turns = []
         for block in range(-1, blocks):  # the first warms up

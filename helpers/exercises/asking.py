@@ -107,11 +107,6 @@ def looked_at(look, name, answer, instance):
     return parts
 
 
-def value(function, *instance):
-    """The usual way to look at an answer: what it returns."""
-    return {"": function(*instance)}
-
-
 def without_autograd(function, *instance):
     """What a function returns where no gradient is recorded. Raises Mistake if it asks for one."""
     try:

@@ -5,7 +5,6 @@ Its last line is `check, hand_in = recorded.checks(globals())`. See notebooks/as
 """
 
 import json
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,35 +29,34 @@ def checks(module):
     """
     paths = [Path(module["__file__"]).with_name(name) for name in (CHECKS, HIDDEN)]
     files = {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
-    return partial(check, module, files), partial(hand_in, module, files)
 
+    def check(name, answer):
+        """Prints whether `answer` is right; raises Mistake, with the likely reason, if not, as every exercise's check does."""
+        judge.check(name, answer, read(module, files))
 
-def check(module, files, name, answer):
-    """Prints whether `answer` is right; raises Mistake, with the likely reason, if not, as every exercise's check does."""
-    judge.check(name, answer, read(module, files))
+    def hand_in(name, answer):
+        """Puts what `answer` gives on the hidden instances into the cell's output, as plain numbers, and judges nothing.
 
+        A grader judges it in another process, which no trick in this one reaches. Raises Mistake where the answer stops.
+        """
+        exercise = read(module, files)[name]
+        with fixed_settings():
+            instances = exercise.instances(None)
+            if HIDDEN in files:
+                instances = restored(json.loads(files[HIDDEN])[name])
+            text = asked(exercise.look, name, answer, instances)
+        display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
 
-def hand_in(module, files, name, answer):
-    """Puts what `answer` gives on the hidden instances into the cell's output, as plain numbers, and judges nothing.
-
-    A grader judges it in another process, which no trick in this one reaches. Raises Mistake where the answer stops.
-    """
-    exercise = read(module, files)[name]
-    with fixed_settings():
-        instances = exercise.instances(None)
-        if HIDDEN in files:
-            instances = restored(json.loads(files[HIDDEN])[name])
-        text = asked(exercise.look, name, answer, instances)
-    display({HANDED_IN: text, "text/plain": f"{name}: handed in"}, raw=True)
+    return check, hand_in
 
 
 def instances_of(exercises, seed):
     """The instances of each exercise that are drawn from a seed, as a text."""
     with fixed_settings():
         drawn = {
-            name: exercise.instances(new_generator(seed)) for name, exercise in exercises.items()
+            name: stored(one.instances(new_generator(seed))) for name, one in exercises.items()
         }
-    return json.dumps({name: stored(instances) for name, instances in drawn.items()})
+    return json.dumps(drawn)
 
 
 def record(exercises, module):

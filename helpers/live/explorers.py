@@ -540,19 +540,15 @@ def surface(tables, holes, radius, top, level):
 def minima(loss):
     """Rows and columns of the inner places that are above none of their eight neighbours, and below
     at least one."""
-    size, shifts = len(loss) - 2, (0, 1, 2)
-    around = [loss[a : a + size, b : b + size] for a in shifts for b in shifts]
-    low, high = np.min(around, 0), np.max(around, 0)
+    around = np.lib.stride_tricks.sliding_window_view(loss, (3, 3))
+    low, high = around.min((-2, -1)), around.max((-2, -1))
     return tuple(1 + places for places in np.nonzero((loss[1:-1, 1:-1] == low) & (low < high)))
 
 
 def contour(side, loss, level):
     """The lines where a surface has this height, as x and y, with NaN between two of them."""
-    gap = np.full((1, 2), np.nan)
-    parts = [
-        part for line in contour_generator(side, side, loss).lines(level) for part in (line, gap)
-    ]
-    return np.concatenate([gap, *parts]).T
+    [[points]] = contour_generator(side, side, loss, line_type="ChunkCombinedNan").lines(level)
+    return np.full((2, 1), np.nan) if points is None else points.T
 
 
 class SurfaceExplorer(Live):

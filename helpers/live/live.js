@@ -182,7 +182,10 @@ const live = (() => {
     const rows = shades.values.length / shades.columns, image = new ImageData(shades.columns, rows)
     const tones = shades.colors ?? [colors.paper, colors.ink]
     const ramp = Array.from({ length: 256 }, (_, k) => mix(tones, k / 255))
-    const tone = (value) => ramp[Math.round(255 * strength(shades, value))]
+    function tone(value) {
+      const share = Math.min(Math.max(value / shades.top || 0, 0), 1)
+      return ramp[Math.round(255 * (shades.root ? Math.sqrt(share) : share))]
+    }
     shades.values.forEach((value, k) => {
       const [row, column] = [Math.floor(k / shades.columns), k % shades.columns]
       const seen = shades.texts || !Number.isNaN(value)  // what is no number stays blank, unless a text tells of it
@@ -201,11 +204,6 @@ const live = (() => {
       context.fillStyle = luminance(`rgb(${behind})`) < 0.18 ? 'white' : 'black'
       context.fillText(text, x.at(column), y.at(row))
     }))
-  }
-
-  function strength(shades, value) {
-    const share = Math.min(Math.max(value / shades.top || 0, 0), 1)
-    return shades.root ? Math.sqrt(share) : share
   }
 
   // Draws a panel, and returns where its axes are. pins: lines and marks of an earlier picture. cursor: what is being read. names: of all
@@ -342,12 +340,12 @@ const live = (() => {
 
   // --- reading values off a panel ------------------------------------------------------------------------------------
 
+  // The middles of so many cells between two ends.
+  const middles = ([low, high], count) => Array.from({ length: count }, (_, k) => low + ((k + 0.5) * (high - low)) / count)
+
   // The places along the horizontal axis that have a value.
   function places(panel) {
-    if (panel.shades) {
-      const { x: [low, high], columns } = panel.shades
-      return Array.from({ length: columns }, (_, k) => low + ((k + 0.5) * (high - low)) / columns)
-    }
+    if (panel.shades) return middles(panel.shades.x, panel.shades.columns)
     return [...new Set(readable(panel).flatMap((line) => [...line.x]))].sort((a, b) => a - b)
   }
 
@@ -357,10 +355,7 @@ const live = (() => {
     return named.length ? named : panel.lines.slice(0, 1)
   }
 
-  function heights(panel) {
-    const { y: [low, high], columns, values } = panel.shades, rows = values.length / columns
-    return Array.from({ length: rows }, (_, k) => low + ((k + 0.5) * (high - low)) / rows)
-  }
+  const heights = ({ shades: { y, columns, values } }) => middles(y, values.length / columns)
 
   const spell = (axis, value) => {
     const number = Number.isSafeInteger(value) ? String(value).replace('-', '−') : tell(value)
@@ -417,15 +412,13 @@ const live = (() => {
     const reader = element('input', { type: 'range', class: 'live-reader', min: 0, step: 1, 'data-lm-suppress-shortcuts': 'true' })
     const reading = element('div', { class: 'live-reading', 'aria-hidden': 'true' })
     const root = element('div', { class: 'live-panel' }, title, canvas, reader, reading)
-    let panel, pins = NONE, cursor = null, area = null, size = null, shown = null
+    let panel, pins = NONE, names = [], cursor = null, area = null, size = null
 
     function draw() {
-      if (!panel) return
       size ??= { width: canvas.clientWidth, height: canvas.clientHeight }  // asked once: it makes the browser lay out the page
       if (!size.width) size = null
-      else area = paint(canvas, size, panel, pins, cursor, figure.names(), figure.colors())
-      const words = cursor ? read(panel, cursor) : ''
-      write(reading, words)
+      else area = paint(canvas, size, panel, pins, cursor, names, figure.colors())
+      write(reading, cursor ? read(panel, cursor) : '')
     }
     function resize() {
       size = null
@@ -463,10 +456,10 @@ const live = (() => {
     })
 
     const put = (node, name, text) => { if (node.getAttribute(name) !== text) node.setAttribute(name, text) }
-    function show(next, pinned, names) {
-      const known = same([next, pinned, names], shown)  // in a film, some panels seldom change
+    function show(next, pinned, named) {
+      const known = same([next, pinned, named], [panel, pins, names])  // in a film, some panels seldom change
       const at = cursor && places(panel)[cursor.column]  // the place stays where its column's number changes
-      ;[panel, pins, shown] = [next, pinned, [next, pinned, names]]
+      ;[panel, pins, names] = [next, pinned, named]
       if (known) return
       const all = places(panel)
       write(title, panel.title)
@@ -611,21 +604,19 @@ const live = (() => {
       draw()
     }
 
-    const names = () => picture.panels.flatMap((panel) => (panel.shades ? [] : panel.lines.map((line) => line.name)))
-
     function draw() {
       if (!picture) return
       while (drawn.length < picture.panels.length) {
-        drawn.push(makePanel({ names, film: () => picture.columns != null, colors: () => (colors ??= palette(root)) }))
+        drawn.push(makePanel({ film: () => picture.columns != null, colors: () => (colors ??= palette(root)) }))
         panels.append(drawn.at(-1).root)
       }
-      const all = names()
+      const names = picture.panels.flatMap((panel) => (panel.shades ? [] : panel.lines.map((line) => line.name)))
       pin.hidden = picture.panels.every((panel) => panel.shades)  // nothing would be kept
       root.classList.toggle('live-film', picture.columns != null)  // before the canvases are measured
       picture.panels.forEach((panel, k) => {
-        const before = pinned?.panels[k]
-        const pins = before && !panel.shades ? { ...before, lines: before.lines.filter((line) => line.kind === 'line') } : NONE
-        drawn[k].show(before ? within(panel, before) : panel, pins, all)
+        const before = panel.shades ? null : pinned?.panels[k]
+        if (!before) return drawn[k].show(panel, NONE, names)
+        drawn[k].show(within(panel, before), { ...before, lines: before.lines.filter((line) => line.kind === 'line') }, names)
       })
       fill(table, picture.table)
       write(said, picture.sentence)
@@ -686,7 +677,7 @@ const live = (() => {
   // The panel with axes that hold the pinned one, too.
   function within(panel, before) {
     const axis = (one, other) => ({ ...one, low: Math.min(one.low, other.low), high: Math.max(one.high, other.high) })
-    return panel.shades ? panel : { ...panel, x: axis(panel.x, before.x), y: axis(panel.y, before.y) }
+    return { ...panel, x: axis(panel.x, before.x), y: axis(panel.y, before.y) }
   }
 
   // --- in a notebook -------------------------------------------------------------------------------------------------

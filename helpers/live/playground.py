@@ -153,8 +153,9 @@ class Playground(Live):
     # --- the page -------------------------------------------------------------------------------
 
     def follow(self):
-        """Follows the page's knobs."""
-        self.worker.turn(self.settings)
+        """Follows the page's knobs. Of several moves in a row, the last counts."""
+        self.worker.settings = self.settings
+        self.worker.send(self.worker.follow)
 
     def hear(self, message):
         """Takes what the page says: a button was pressed, or pictures were drawn."""

@@ -247,11 +247,6 @@ class Worker:
 
     # --- from any thread ------------------------------------------------------------------------
 
-    def turn(self, settings):
-        """Asks for these settings. Of several in a row, the last count."""
-        self.settings = settings
-        self.send(self.follow)
-
     def send(self, command, *arguments):
         """Asks for a command."""
         with self.lock:

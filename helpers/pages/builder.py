@@ -8,7 +8,6 @@ import io
 import re
 import struct
 import symtable
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def folded(summary, inside, kind):
     return f'<details class="{kind}"><summary>{summary}</summary>\n{inside}</details>\n'
 
 
-@cache
 def formula_font(signs):
     """The style that brings a font for these signs in formulas, which few systems have: STIX Two Math,
     under the SIL Open Font License."""
@@ -299,24 +297,21 @@ def index(title, about, command, rows, first, repository):
 {listing(command, BashLexer)}"""
 
 
-def write(folder, repository="", notebooks=NOTEBOOKS):
+def write(folder, repository=""):
     """Writes index.html and a page for each notebook; returns their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     title, about, command, rows = readme()
-    cells = {path.stem: nbformat.read(path, as_version=4).cells for path in notebooks}
-    mains = {name: lesson(one) for name, one in cells.items()}
-    live = re.findall(
-        r'<div class="explorer" role.*?</script></div>', "".join(mains.values()), re.DOTALL
-    )
-    first = next((one for one in live if '"kind": "signal"' in one), "")  # lesson 02's
+    mains = {path.stem: lesson(nbformat.read(path, as_version=4).cells) for path in NOTEBOOKS}
+    live = r'<div class="explorer" role.*?</script></div>'
+    first = re.search(live, mains[rows[1][1]], re.DOTALL)[0]  # lesson 02's
     formulas = "".join(re.findall(r"<math.*?</math>", "".join(mains.values()), re.DOTALL))
-    signs = "".join(sorted({*html.unescape(re.sub(r"<.*?>", "", formulas))}))
+    font = formula_font(html.unescape(re.sub(r"<.*?>", "", formulas)))
     paths = []
 
     def page(name, title, about, now, main, footer):
         scripts = figures.scripts("application/json" in main)
-        look = formula_font(signs) + STYLE if "<math" in main else STYLE
+        look = font + STYLE if "<math" in main else STYLE
         texts = {"title": html.escape(title), "about": html.escape(" ".join(about.split()))}
         paths.append(folder / f"{name}.html")
         texts |= {"style": look, "bar": bar(rows, now), "main": main}

@@ -1,7 +1,6 @@
 """What a page needs of the live figures: their scripts, and the data and settings of each explorer."""
 
 import base64
-import html
 import json
 from dataclasses import is_dataclass
 from itertools import product
@@ -11,14 +10,7 @@ import numpy as np
 import torch
 
 from ..datasets import digits
-from ..live import widget
-from ..live.explorers import (
-    AveragesExplorer,
-    Explorer,
-    MapExplorer,
-    ProductExplorer,
-    RecurrentExplorer,
-)
+from ..live import explorers, widget
 from .rebuild import BINARIES
 
 HERE = Path(__file__).parent
@@ -64,20 +56,20 @@ def described(explorer):
     """What page.js needs to show an explorer of helpers.live as it starts: kind, data, controls and
     settings, ready for JSON."""
     given = explorer.compute.args
-    if isinstance(explorer, Explorer):
+    if isinstance(explorer, explorers.Explorer):
         x, y, networks = given
         data = {"digits": digits_data(len(x)), "seed": networks.seed, "backward": y is not None}
         kind = "signal"
-    elif isinstance(explorer, ProductExplorer):
+    elif isinstance(explorer, explorers.ProductExplorer):
         x, _, seed = given
         kind, data = "product", {"digits": digits_data(len(x)), "seed": seed}
-    elif isinstance(explorer, AveragesExplorer):
+    elif isinstance(explorer, explorers.AveragesExplorer):
         z, z_test, seed = given
         data = {"digits": digits_data(len(z) + len(z_test)), "train": len(z), "seed": seed}
         kind = "averages"
-    elif isinstance(explorer, RecurrentExplorer):
+    elif isinstance(explorer, explorers.RecurrentExplorer):
         kind, data = "recurrent", {"seed": explorer.seed}
-    elif isinstance(explorer, MapExplorer):
+    elif isinstance(explorer, explorers.MapExplorer):
         histories, rates, gains = given
         about = {
             name: {of: plain(getattr(one, of).tolist()) for of in ("loss", "train_error")}
@@ -139,12 +131,3 @@ def figure(explorer, still="", after=""):
     return f"""<div class="explorer" role="group" aria-label="Live figure">
 <div class="still">{still}</div><div class="moving"></div><p class="note said" role="status"></p>{after}
 <script type="application/json">{about}</script></div>"""
-
-
-def page(explorer, title):
-    """A page with one live figure, as HTML: it needs no kernel, no network and no other file."""
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-{scripts()}</head>
-<body><main>{figure(explorer)}</main><script>page.start()</script></body></html>"""

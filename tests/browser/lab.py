@@ -10,6 +10,8 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from helpers.pages import figures
+
 BROWSERS = (
     "/usr/bin/chromium",
     "chromium",
@@ -177,3 +179,12 @@ def violations(page, where=".jp-OutputArea-output"):
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]
+
+
+def figure_page(explorer):
+    """A page with one live figure, as HTML: it needs no kernel, no network and no other file."""
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>One figure</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+{figures.scripts()}</head>
+<body><main>{figures.figure(explorer)}</main><script>page.start()</script></body></html>"""

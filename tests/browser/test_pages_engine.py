@@ -319,7 +319,7 @@ PLAIN = "delete window.Worker; delete window.WebAssembly"
 )
 def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_path, script):
     path, start = tmp_path / "page.html", {"depth": 20, "gain": 1.2, "width": 64}
-    path.write_text(figures.page(Explorer(**start), "One figure"), encoding="utf-8")
+    path.write_text(lab.figure_page(Explorer(**start)), encoding="utf-8")
     with opened_file(browser, path, script) as page:
         figure = page.locator(".live")
         wait_for(figure, **start)
