@@ -322,7 +322,7 @@ def submissions(released):
         "same_ids": loose(same_ids, 20),
         "heavy": loose(heavy, 20),
         "julia": loose(unknown, 20),
-        "picture": loose(pictured, 20, logged="shown as plain text"),
+        "picture": loose(pictured, 20, said="shown as plain text", logged="shown as plain text"),
         # unusual names and archives
         "copy": Submission({"*_A1 (1).ipynb": plain}, 20),
         "capitals": Submission({"*_a1.IPYNB": plain}, 20),

@@ -1,6 +1,7 @@
 """What is handed in: read, put in form, run, marked and given back, each part by itself; and nbgrader's whole way, in the commands
 of the teacher's guide, by the slow tests at the end. The assignments are the two of small_course."""
 
+import hashlib
 import itertools
 import json
 import logging
@@ -18,6 +19,7 @@ import nbgrader.api
 import pytest
 import small_course
 from grading_table import FOLDER, SEED, hand_out
+from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
@@ -199,38 +201,79 @@ def test_a_folder_and_a_file_that_is_too_large_are_refused(tmp_path, monkeypatch
     assert "clear its outputs" in grading.read(tmp_path / "A1.ipynb")[1][0]
 
 
-def test_what_a_killed_grader_left_is_graded_again(tmp_path, caplog):
-    def folder(student, metadata):
+@pytest.fixture
+def marked_before(tmp_path):
+    """A function that makes a student's folder in autograded/, with a notebook of this metadata."""
+
+    def folder(student, metadata, handed_in=None):
         path = tmp_path / "autograded" / student / "A1"
         path.mkdir(parents=True)
         if metadata is not None:
             text = nbformat.writes(new_notebook(metadata=metadata))
             (path / "A1.ipynb").write_text(text[: len(text) // (2 if student == "torn" else 1)])
+        if handed_in is not None:
+            submitted = tmp_path / "submitted" / student / "A1" / "A1.ipynb"
+            submitted.parent.mkdir(parents=True)
+            submitted.write_text(handed_in)
         return path
 
-    done = folder("done", {"marked": True})
-    left = [folder("torn", {"marked": True}), folder("sanitized", {}), folder("new", None)]
+    return folder
+
+
+def test_what_a_killed_grader_left_is_graded_again(tmp_path, marked_before):
+    done = marked_before("done", {"marked": True})
+    left = [
+        marked_before("torn", {"marked": True}),
+        marked_before("sanitized", {}),
+        marked_before("new", None),
+    ]
     grading.Reader(parent=Command(tmp_path))
     assert done.exists() and not any(path.exists() for path in left)
+
+
+def test_what_was_handed_in_anew_is_graded_again_and_nothing_else(tmp_path, marked_before, caplog):
+    about = {"marked": True, "handed_in": hashlib.sha256(b"the first").hexdigest()}
+    kept = [
+        marked_before("same", about, "the first"),
+        marked_before("gone", about),
+        marked_before("earlier_version", {"marked": True}, "any"),
+    ]
+    anew = marked_before("anew", about, "the second")
+    grading.Reader(parent=Command(tmp_path), log=logging.getLogger())
+    assert all(path.exists() for path in kept) and not anew.exists()
+    assert [line.message for line in caplog.records] == [
+        f"{anew} was handed in anew: it is graded again"
+    ]
+
+
+def test_a_marked_notebook_knows_the_file_that_was_handed_in(tmp_path):
+    """Both times that it is read: as it was handed in, and as it was restored."""
+    command, resources = Command(tmp_path), {"nbgrader": {"student": "anna"}}
+    reader, path = grading.Reader(parent=command), tmp_path / "A1.ipynb"
+    found = []
+    for sanitizing, text in ((True, PLAIN), (False, PLAIN + " ")):
+        command._sanitizing = sanitizing
+        path.write_text(text, encoding="utf-8")
+        written, _ = reader.from_filename(str(path), resources)
+        found.append(json.loads(written)["metadata"]["handed_in"])
+    assert found == [hashlib.sha256(PLAIN.encode()).hexdigest()] * 2
 
 
 # --- grading metadata ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def gradebook(tmp_path_factory):
-    """The address of a gradebook that holds A1, as `nbgrader generate_assignment` makes it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('gradebook')}/gradebook.db"
+def gradebook_of(assignment, folder):
+    """What a grader is told, with the address of a gradebook as `nbgrader generate_assignment` makes it."""
+    url = f"sqlite:///{folder}/gradebook.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             nbgrader.api, "get_alembic_version", lambda: "1"
         )  # by a program, which is slow
         with Gradebook(url) as book:
-            book.add_assignment("A1")
-    resources = {
-        "nbgrader": {"notebook": "A1", "assignment": "A1", "student": "anna", "db_url": url}
-    }
-    nb = notebook("A1")
+            book.add_assignment(assignment)
+    names = {"notebook": assignment, "assignment": assignment, "student": "anna"}
+    resources = {"nbgrader": {**names, "db_url": url}}
+    nb = notebook(assignment)
     for preprocessor in (
         ClearSolutions(code_stub={"python": "return ..."}),
         ComputeChecksums(),
@@ -238,6 +281,17 @@ def gradebook(tmp_path_factory):
     ):
         nb, _ = preprocessor.preprocess(nbformat.from_dict(nb), resources)
     return resources
+
+
+@pytest.fixture(scope="module")
+def gradebook(tmp_path_factory):
+    return gradebook_of("A1", tmp_path_factory.mktemp("gradebook"))
+
+
+@pytest.fixture(scope="module")
+def second_gradebook(tmp_path_factory):
+    """Of A2, which has open questions."""
+    return gradebook_of("A2", tmp_path_factory.mktemp("gradebook"))
 
 
 FORMS = [
@@ -286,6 +340,33 @@ def test_of_two_copies_of_an_answer_the_one_that_was_written_counts(gradebook):
     ]
     assert answer.source == graded_or_written(notebook("A1"))["sizes-answer"].source
     assert empty in [cell.source for cell in nb.cells]
+
+
+def test_a_picture_in_a_written_answer_stays(second_gradebook, tmp_path):
+    nb, path = notebook("A2"), tmp_path / "A2.ipynb"
+    answer = graded_or_written(nb)["explain"]
+    answer.source = "![image.png](attachment:image.png)"
+    answer.attachments = {"image.png": {"image/png": "aGk="}}
+    nbformat.write(nb, path)
+    nb, _ = grading.Restore().preprocess(grading.read(path)[0], second_gradebook)
+    answer = graded_or_written(nb)["explain"]
+    assert answer.attachments == {"image.png": {"image/png": "aGk="}}
+    assert grading.is_drawable(nb.cells, HTMLExporter())
+
+
+def test_an_answer_without_its_cell_is_not_overwritten_and_waits_for_the_teacher(second_gradebook):
+    nb = notebook("A2")
+    for cell in nb.cells:
+        cell.metadata = {}
+    nb, _ = grading.Restore().preprocess(nb, second_gradebook)
+    for name in ("picture", "explain"):
+        cell = graded(nb)[name]
+        assert "This cell was missing." in cell.source and "def" not in cell.source
+        assert cell.metadata.nbgrader.checksum != compute_checksum(cell)  # so nbgrader asks
+    nb, _ = grading.Restore().preprocess(new_notebook(), second_gradebook)
+    assert all(
+        cell.metadata.nbgrader.checksum == compute_checksum(cell) for cell in graded(nb).values()
+    )
 
 
 # --- collecting ----------------------------------------------------------------------------------------------------------------
@@ -401,6 +482,33 @@ def test_what_lies_in_another_students_archive_is_marked_where_there_is_no_other
     assert "bob: class_A1.zip/bob_A1.ipynb is marked: there is no other notebook" in caplog.text
 
 
+def test_zip_files_in_zip_files_unpack_to_no_more_than_one_may(tmp_path, monkeypatch, caplog):
+    """Each student's together; others in the same zip file are not harmed."""
+    monkeypatch.setattr(collecting, "LARGEST_ARCHIVE", 5 * len(PLAIN))
+    full = ZIPPED({"A1.ipynb": PLAIN, "x": "0" * (2 * len(PLAIN))})
+    files = {f"{student}_A1.zip": full for student in ("anna", "bob")}
+    files["eve_A1.zip"] = ZIPPED({f"{k}.zip": full for k in range(4)})
+    found = collected(tmp_path, {"all.zip": ZIPPED(files)})
+    assert all("How large is the signal?" in found[f"{name}_A1.ipynb"] for name in ("anna", "bob"))
+    assert [f"eve: all.zip/eve_A1.zip/{k}.zip is refused" in caplog.text for k in range(4)] == [
+        False, True, True, True,
+    ]  # fmt: skip
+
+
+def test_what_lay_beside_the_notebook_is_handed_in_without_a_word(tmp_path, caplog):
+    course = {"helpers/__init__.py": "", "data/x.npz": "x"}
+    files = {"A1.ipynb": PLAIN, "checks.py": "", "checks.json": "{}", "course.zip": ZIPPED(course)}
+    files |= {f"course/{name}": content for name, content in course.items()}
+    assert collected(tmp_path, {"anna_A1.zip": ZIPPED(files)}) == {"anna_A1.ipynb": PLAIN}
+    assert not caplog.records
+    del files["A1.ipynb"]
+    (tmp_path / "without").mkdir()
+    assert (
+        "is no notebook"
+        in collected(tmp_path / "without", {"a_A1.zip": ZIPPED(files)})["a_A1.ipynb"]
+    )
+
+
 def test_a_zip_file_is_closed_before_it_is_removed(tmp_path, monkeypatch):
     """Windows removes no file that is open."""
     opened, unlink = [], Path.unlink
@@ -506,6 +614,14 @@ def test_no_setting_of_the_teachers_decides_and_pip_installs_nothing(alone, monk
     assert dict(os.environ) == before
 
 
+def test_what_is_left_out_of_a_long_output_is_told_once(alone, monkeypatch):
+    monkeypatch.setattr(grading, "LARGEST_OUTPUT", 5000)
+    show = "from IPython.display import display\ndisplay({'image/png': 'aGk=' * 5000}, raw=True)\n"
+    [long, short] = run(alone, show + "for _ in range(9):\n    print('x' * 5000)", "print(5)").cells
+    assert [output.text for output in long.outputs] == [grading.LEFT_OUT]
+    assert [output.text for output in short.outputs] == ["5\n"]
+
+
 def test_a_count_that_is_none_spoils_no_notebook(alone):
     nb = run(alone, "get_ipython().execution_count = -99", "print(5)")
     assert nb.cells[1].outputs[0].text == "5\n"
@@ -549,11 +665,6 @@ def test_a_kernel_that_does_not_start_is_started_again(monkeypatch, alone, failu
 # --- feedback ------------------------------------------------------------------------------------------------------------------
 
 
-def page_of(nb):
-    page, _ = grading.Page().from_notebook_node(nb, {"nbgrader": {"student": "anna"}})
-    return page
-
-
 def test_hidden_lines_are_cut_from_test_cells_and_from_no_others():
     nb = grading_table.with_cell(notebook("A1"), "### BEGIN HIDDEN TESTS\nprint('mine')")
     nb, _ = grading.HideTests().preprocess(nb, {})
@@ -566,9 +677,19 @@ def test_hidden_lines_are_cut_from_test_cells_and_from_no_others():
     "text", ["![a plot](attachment:lost.png)", '<img src="attachment:lost.png">', "~~~\n![p](attachment:x)"]
 )  # fmt: skip
 def test_a_text_that_cannot_be_drawn_is_shown_as_it_is(text):
-    nb = notebook("A1") | {"cells": [*notebook("A1").cells, new_markdown_cell(text)]}
-    page = page_of(nbformat.from_dict(nb))
-    assert "attachment:" in page and "How large is the signal?" in page
+    picture = new_output("display_data", data={"image/png": "aGk="})
+    nb = notebook("A1")
+    nb.cells += [new_markdown_cell(text), new_code_cell("", outputs=[picture])]
+    whole = grading.is_drawable(nb.cells, HTMLExporter())
+    nb, _ = grading.Drawable().preprocess(nb, {"nbgrader": {"student": "anna"}})
+    page, _ = HTMLExporter().from_notebook_node(nb)
+    assert "attachment:" in page and "How large is the signal?" in page and "aGk=" in page
+    assert ("is shown as plain text" in nb.cells[0].source) is not whole
+
+
+def test_a_notebook_that_can_be_drawn_is_left_as_it_is():
+    nb, _ = grading.Drawable().preprocess(notebook("A1"), {})
+    assert nb == notebook("A1")
 
 
 # --- nbgrader's whole way ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from nbformat.v4 import new_notebook
 from nbgrader.plugins import ExtractorPlugin
 
 LARGEST_ARCHIVE, NESTED = 1e9, 3  # bytes that it unpacks to; zip files in zip files
+RELEASED = {"checks.py", "checks.json", "course", "course.zip"}  # what lay beside the notebook
 
 
 class Extract(ExtractorPlugin):
@@ -30,10 +31,17 @@ class Extract(ExtractorPlugin):
                 for path in files(folder):
                     if path.suffix.lower() == ".zip" and path not in refused:
                         try:
-                            unzip(path)
+                            unzip(path, self.room(path, folder))
                         except Exception as problem:  # noqa: BLE001, whatever is wrong with a file
                             refused[path] = f"it cannot be unpacked ({problem})"
             self.choose(folder, refused, Path(extracted_path))
+
+    def room(self, path, folder):
+        """How many bytes a zip file may unpack to: with all other files of its student, at most LARGEST_ARCHIVE."""
+        assignment = self.parent.coursedir.assignment_id
+        around = [one for one in (path, *path.parents) if one.is_relative_to(folder)]
+        whole = [one for one in around if student_of(one.name, assignment)] or [path]
+        return LARGEST_ARCHIVE - sum(one.stat().st_size for one in files(whole[-1]))
 
     def choose(self, folder, refused, extracted):
         """Writes one notebook for each student from the files in a folder. refused: from a file to the reason."""
@@ -68,6 +76,8 @@ class Extract(ExtractorPlugin):
         notebooks.sort(key=lambda path: (of_another(path), unusual(path)))
         notebook, notes = read(notebooks[0]) if notebooks else (new_notebook(), [])
         for path in paths:
+            if notebooks and path not in notebooks and RELEASED & {*path.relative_to(folder).parts}:
+                continue
             if path in notebooks[1:]:
                 refused[path] = f"{place(notebooks[0], folder)} is marked, and one notebook counts"
             if path not in notebooks[:1]:
@@ -112,8 +122,11 @@ def students_of(path, folder, assignment):
     return [student for name in names if (student := student_of(name, assignment))]
 
 
-def unzip(path):
-    """Puts in the place of a zip file a folder of its name with what it holds. Raises an exception, and changes nothing, if it cannot."""
+def unzip(path, room):
+    """Puts in the place of a zip file a folder of its name with what it holds, of at most `room` bytes.
+
+    Raises an exception, and changes nothing, if it cannot.
+    """
     with TemporaryDirectory() as folder:
         with ZipFile(path) as archive:
             members = archive.infolist()
@@ -121,7 +134,7 @@ def unzip(path):
             for member in members:
                 if {"", ".."} & set(names_in(member)):
                     raise ValueError(f"{member.filename} lies outside of it")
-            if sum(member.file_size for member in members) > LARGEST_ARCHIVE:
+            if sum(member.file_size for member in members) > room:
                 raise ValueError(f"it unpacks to over {LARGEST_ARCHIVE / 1e9:.0f} GB")
             if all(member.is_dir() for member in wanted):
                 raise ValueError("there is no notebook in it")

@@ -9,6 +9,7 @@ names the student, and the same line in that student's feedback.
 """
 
 import copy
+import hashlib
 import json
 import os
 import re
@@ -41,6 +42,8 @@ LARGEST_FILE, LARGEST_OUTPUT, LONGEST_ANSWER = 100e6, 2e6, 1e6  # bytes, charact
 CELLS = 10  # that may take all the time that a cell has, in one submission
 TRIES = 3  # to start a kernel, whose port another process may have taken meanwhile
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+MISSING = "# This cell was missing. Its answer may stand in another one."
+LEFT_OUT = "\nThe rest is left out: a cell's output may have two million characters.\n"
 ENDED = "here or in an earlier cell your code ended Python itself, or could not be stopped"
 ENDED_BY_CHANCE = "your code ends Python itself, at a moment that depends on chance: nothing counts"
 
@@ -52,15 +55,18 @@ class Reader(NotebookExporter):
     """Reads a submission, whatever its file holds. Where no notebook can be read, a notebook says so in its place."""
 
     def __init__(self, *arguments, parent=None, **settings):
-        """Made once for each `nbgrader autograde`, before the first submission: also finds what an earlier one left unfinished."""
+        """Made once for each `nbgrader autograde`, before the first submission: also finds what is to be graded again."""
         super().__init__(*arguments, parent=parent, **settings)
         if parent is not None:
-            remove_unfinished(parent.coursedir, self.log)
+            remove_outdated(parent.coursedir, self.log)
 
     def from_filename(self, filename, resources=None, **settings):
         path = Path(filename)
         notebook, notes = read(path)
         add_notes(notebook, resources["nbgrader"]["student"], self.log, notes)
+        if getattr(self.parent, "_sanitizing", True):  # else it is what has been restored
+            self.handed_in = digest(path)
+        notebook.metadata.handed_in = self.handed_in
         resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
         return self.from_notebook_node(notebook, resources, **settings)
 
@@ -110,24 +116,49 @@ def add_notes(notebook, student, log, notes):
     notebook.cells.insert(0, new_markdown_cell(text, id=free))
 
 
-def remove_unfinished(coursedir, log):
-    """Removes what a grader left that was killed in the middle: it is graded now, and not skipped as existing."""
+def remove_outdated(coursedir, log):
+    """Removes what a grader left that was killed in the middle, and what was marked before its student handed in anew.
+
+    It is graded now, and not skipped as existing.
+    """
     folders = coursedir.format_path(
         coursedir.autograded_directory, coursedir.student_id, coursedir.assignment_id
     )
     for folder in map(Path, glob(folders)):
-        notebooks = list(folder.glob("*.ipynb"))
-        if not notebooks or not all(map(is_marked, notebooks)):
-            log.warning("%s is not finished: it is graded again", folder)
-            shutil.rmtree(folder)
+        *_, student, assignment = folder.parts
+        handed_in = coursedir.format_path(coursedir.submitted_directory, student, assignment)
+        found = [(metadata_of(path), Path(handed_in, path.name)) for path in folder.glob("*.ipynb")]
+        if not found or not all("marked" in about for about, _ in found):
+            why = "is not finished"
+        elif any(is_new(path, about) for about, path in found):
+            why = "was handed in anew"
+        else:
+            continue
+        log.warning("%s %s: it is graded again", folder, why)
+        shutil.rmtree(folder)
 
 
-def is_marked(path):
-    """Whether a file holds a whole notebook that `Mark` has marked."""
+def is_new(path, about):
+    """Whether a submission is another one than that which was marked, whose notebook has the metadata `about`."""
+    now = digest(path)
+    return now is not None and about.get("handed_in", now) != now
+
+
+def metadata_of(path):
+    """The metadata of a notebook's file; none, where it is not whole."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["marked"]
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"]
     except (OSError, ValueError, KeyError):
-        return False
+        return {}
+
+
+def digest(path):
+    """What tells a file from others; None where none can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 class Restore(NbGraderPreprocessor):
@@ -147,6 +178,7 @@ class Restore(NbGraderPreprocessor):
                 cell.name: released_cell(cell, points, written) for cell in source.source_cells
             }
         places, foreign = {name: [] for name in released}, 0
+        is_notebook = any(cell.cell_type == "code" for cell in nb.cells)  # else none could be read
         for k, cell in enumerate(nb.cells):
             metadata = cell.metadata.pop("nbgrader", {})
             name = metadata.get("grade_id") if isinstance(metadata, dict) else None
@@ -158,9 +190,15 @@ class Restore(NbGraderPreprocessor):
             if places[name]:
                 own = [k for k in places[name] if nb.cells[k].source != cell.source]
                 k = own[-1] if own and name in written else places[name][-1]
-                cell.source = nb.cells[k].source if name in written else cell.source
+                if name in written:
+                    cell.source = nb.cells[k].source
+                    if cell.cell_type == "markdown" and "attachments" in nb.cells[k]:
+                        cell.attachments = nb.cells[k].attachments
                 nb.cells[k] = cell
             elif name in points:
+                if name in written and is_notebook:
+                    # An answer that stands elsewhere is not overwritten, and waits for the teacher.
+                    cell.source = MISSING if cell.cell_type == "code" else MISSING.lstrip("# ")
                 nb.cells.append(cell)
         missing = [name for name in released if name in points and not places[name]]
         twice = [name for name, found in places.items() if len(found) > 1]
@@ -286,6 +324,8 @@ class Run(Execute):
         else:
             self.characters += len(str(msg["content"]))
             if self.characters > LARGEST_OUTPUT and msg["msg_type"] in ("stream", "display_data"):
+                if not any(one.get("text") == LEFT_OUT for one in cell.outputs):
+                    cell.outputs.append(new_output("stream", text=LEFT_OUT))
                 return None
         try:
             return super().process_message(msg, cell, cell_index)
@@ -361,6 +401,38 @@ def error(name, text):
     return new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"])
 
 
+# --- showing -------------------------------------------------------------------------------------------------------------------
+
+
+class Drawable(NbGraderPreprocessor):
+    """Makes plain text of each cell that no page can draw, so that the Formgrader and the feedback show it and the others."""
+
+    def preprocess(self, nb, resources):
+        page = HTMLExporter()
+        if not is_drawable(nb.cells, page):
+            for cell in [one for one in nb.cells if not is_drawable([one], page)] or nb.cells:
+                make_plain(cell)
+            note = "What could not be drawn, a text or a picture, is shown as plain text."
+            add_notes(nb, resources["nbgrader"]["student"], self.log, [note])
+        return nb, resources
+
+
+def is_drawable(cells, page):
+    try:
+        page.from_notebook_node(new_notebook(cells=copy.deepcopy(cells)))
+    except Exception:  # noqa: BLE001, whatever a student's text or picture leads to
+        return False
+    return True
+
+
+def make_plain(cell):
+    """Leaves of a cell what any page can draw."""
+    if cell.cell_type == "code":
+        cell.outputs = [one for one in cell.outputs if one.output_type in ("stream", "error")]
+    else:
+        cell.source = indent(cell.source, "    ")
+
+
 # --- feedback ------------------------------------------------------------------------------------------------------------------
 
 
@@ -373,24 +445,3 @@ class HideTests(NbGraderPreprocessor):
                 r"### BEGIN HIDDEN.*### END HIDDEN TESTS\n?", "", cell.source, flags=re.DOTALL
             )
         return cell, resources
-
-
-class Page(HTMLExporter):
-    """A student's page of feedback. If a text or a picture of theirs cannot be drawn, all of them are shown as plain text."""
-
-    def from_notebook_node(self, nb, resources=None, **settings):
-        try:
-            return super().from_notebook_node(nb, resources, **settings)
-        except Exception as problem:  # noqa: BLE001, whatever a student's text leads to
-            self.log.warning(
-                "%s: shown as plain text: %r", resources["nbgrader"]["student"], problem
-            )
-        nb = copy.deepcopy(nb)
-        for cell in nb.cells:
-            if cell.cell_type == "code":
-                cell.outputs = [
-                    one for one in cell.outputs if one.output_type in ("stream", "error")
-                ]
-            else:
-                cell.source = indent(cell.source, "    ")
-        return super().from_notebook_node(nb, resources, **settings)

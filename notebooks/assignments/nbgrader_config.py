@@ -15,7 +15,7 @@ from nbgrader.preprocessors import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from collecting import Extract
-from grading import HideTests, Mark, Page, Reader, Restore, Run
+from grading import Drawable, HideTests, Mark, Reader, Restore, Run
 from hand_out import course_seed
 
 try:
@@ -41,6 +41,7 @@ c.Autograde.autograde_preprocessors = [
     LimitOutput,
     SaveAutoGrades,
     AssignLatePenalties,
+    Drawable,
 ]
 c.Execute.timeout = 120  # seconds a cell; ten times as much for all cells together
 c.Execute.iopub_timeout = (
@@ -60,5 +61,4 @@ c.Execute.extra_arguments = [
 
 # What students get shows no hidden line. Pages are made anew each time: marks may have changed.
 c.GenerateFeedback.force = True
-c.GenerateFeedback.exporter_class = Page
 c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]

@@ -150,7 +150,7 @@ OTHER_YEAR = "that is the answer of another year: read again which activation is
 def exercises(variant):
     """The tasks of a variant, by name."""
     lean = variant["kind"] == "lean"
-    back, other_back = both(lean, back_lean, back_fold)
+    back = back_lean if lean else back_fold
     growth = growth_lean if lean else growth_fold
     gradients, other_gradients = both(lean, weight_gradients_lean, weight_gradients_fold)
     measured, other_measured = both(lean, measured_lean, measured_fold)
@@ -180,9 +180,10 @@ def exercises(variant):
                     at_a * torch.where(z > 0, 1.0, {below}) → (g * torch.where(z > 0, 1.0, {below})) @ weight.T
                 a slope, and not the output: the gradient is not multiplied by z
                     torch.where(z > 0, 1.0, {below}) → torch.where(z > 0, z, {below} * z)
+                below 0 the slope of the {variant["activation"]} is {below}: look at its sign
+                    1.0, {below} → 1.0, -{below}
                 """,
-            )
-            | {OTHER_YEAR: other_back},
+            ),
         ),
         "growth": Exercise(
             answer=growth,

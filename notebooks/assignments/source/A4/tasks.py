@@ -156,6 +156,10 @@ def stacks(generator):
 # --- the mistakes -------------------------------------------------------------------------------------
 
 OTHER_YEAR = "that is the answer of another year: read again what the block computes"
+BRANCHS_SHARE = (
+    "the skip multiplies x by a, so a² enters its share: 1 / (a² + 1) is the branch's share"
+)
+ONE_MINUS_A = "each block leaves (1 − a)² / ((1 − a)² + a²) of the share, and not 1 − a"
 
 
 def exercises(variant):
@@ -225,7 +229,7 @@ def exercises(variant):
                 that is the length: the mean square is its square
                     {whole} ** blocks → {whole} ** (blocks / 2)
                     {whole}) ** blocks → {whole}) ** (blocks / 2)
-                the share that is left is the skip's, not the branch's
+                {BRANCHS_SHARE if keep else "the share that is left is the skip's, not the branch's"}
                     ({skip_2} / → ({"1" if keep else "a**2"} /
                 divide by the growth: the share is what the skips leave, of all that is there
                     ({skip_2} / {whole}) ** blocks → ({skip_2}) ** blocks
@@ -279,7 +283,7 @@ def exercises(variant):
                     share ** (1 / blocks) → 1 - (1 - share) / blocks
                 blocks equal factors make the share, and not blocks equal parts: take a root
                     share ** (1 / blocks) → share / blocks
-                that is the square: take the root
+                {"that is the square: take the root" if keep else ONE_MINUS_A}
                     (root / (1 - root)) ** 0.5 → (root / (1 - root))
                 upside down: a larger share must be left by a {"larger" if keep else "smaller"} a
                     (root / (1 - root)) → ((1 - root) / root)
@@ -288,7 +292,7 @@ def exercises(variant):
                 that is the branch's share: the wish is about what the skips leave
                     share ** (1 / blocks) → (1 - share) ** (1 / blocks)
                 squares add, lengths do not
-                    {"(root / (1 - root)) ** 0.5 → root / (1 - root) * root" if keep else "(root / (1 - root)) ** 0.5 → root**0.5 / (1 - root**0.5)"}
+                    (root / (1 - root)) ** 0.5 → root**0.5 / (1 - root**0.5)
                 """,
             )
             | {OTHER_YEAR: other_choose},
