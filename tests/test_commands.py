@@ -43,7 +43,7 @@ def can_mount():
 
 
 def test_every_command_of_the_readme_is_known_here():
-    known = "jupyter lab|jupyter nbconvert|nbstripout|pip install|pytest|voila|activate|python -m helpers.(experiments|pages)|"
+    known = "jupyter lab|jupyter nbconvert|nbstripout|pip install|pytest|ruff (format --check|check) .|voila|activate|python -m helpers.(experiments|pages)|"
     known += "python tests/(moving_picture|benchmark|soak|hard_use|grading_table|engine_record).py"
     found = re.findall(r"\.venv/bin/([^&`\n]+)", README)
     assert len(found) > 8 and [one for one in found if not re.match(known, one)] == []
