@@ -99,13 +99,14 @@ def test_the_index_has_the_readmes_words():
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_a_missing_package_is_named(monkeypatch, tmp_path):
+@pytest.mark.parametrize("package", ["latex2mathml.converter", "ziamath"])
+def test_a_missing_package_is_named(package, monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "helpers.pages.builder")
-    monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SystemExit) as stopped:
         command.main([str(tmp_path)])
     assert re.fullmatch(
-        r"the pages need latex2mathml\S*: install it with .*requirements.txt", str(stopped.value)
+        rf"the pages need {package}: install it with .*requirements.txt", str(stopped.value)
     )
 
 

@@ -191,7 +191,7 @@ const live = (() => {
       const seen = shades.texts || !Number.isNaN(value)  // what is no number stays blank, unless a text tells of it
       image.data.set([...tone(value), seen ? 255 : 0], 4 * ((rows - 1 - row) * shades.columns + column))
     })
-    const small = new OffscreenCanvas(shades.columns, rows)
+    const small = Object.assign(document.createElement('canvas'), { width: shades.columns, height: rows })
     small.getContext('2d').putImageData(image, 0, 0)
     context.imageSmoothingEnabled = false
     const [left, right, bottom, top] = [...shades.x.map(x.at), ...shades.y.map(y.at)]

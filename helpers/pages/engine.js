@@ -147,12 +147,12 @@ const engine = (() => {
 
   // The memory that a pass writes to, in slots of one size, and the loops over what is there. The same slots serve every pass: new
   // arrays would take longer than what is computed in them.
-  // binaries: the bytes of engine_fma.wasm and engine.wasm; the first one that the browser accepts is used. Where it has no WebAssembly with SIMD, the loops are plain JavaScript's, with the same
-  // numbers but for rounding, and several times slower; `simd` says which.
+  // binaries: the bytes of engine_fma.wasm and engine.wasm; the first one that the browser accepts is used. Where it has no WebAssembly
+  // with SIMD, the loops are plain JavaScript's, with the same numbers but for rounding, and several times slower; `simd` says which.
   class Memory {
     constructor(binaries) {
-      const accepted = typeof WebAssembly === 'undefined' ? null : binaries.find((binary) => WebAssembly.validate(binary))
-      this.code = accepted ? new WebAssembly.Instance(new WebAssembly.Module(accepted)).exports : null
+      const load = (binary) => { try { return new WebAssembly.Instance(new WebAssembly.Module(binary)).exports } catch { return null } }
+      this.code = binaries.reduce((code, binary) => code ?? load(binary), null)  // also where a policy forbids WebAssembly
       this.simd = this.code !== null
       this.start = this.simd ? Math.ceil(this.code.__heap_base.value / 16) * 16 : 0
       this.buffer = this.simd ? this.code.memory.buffer : new ArrayBuffer()
@@ -426,7 +426,7 @@ const engine = (() => {
   }
 
   function backward(layers, gradient, pass) {
-    for (const layer of layers.toReversed()) {
+    for (const layer of [...layers].reverse()) {
       gradient = layer.backward(gradient, pass)
       pass.watch.gradient(layer.input, gradient)
     }

@@ -81,7 +81,7 @@ const explorers = (() => {
 
   // What a curve shows, in a sentence.
   function tell(name, row, layers, backward, unit) {
-    if (backward) [row, layers] = [row.toReversed(), layers.toReversed()]
+    if (backward) [row, layers] = [[...row].reverse(), [...layers].reverse()]
     const k = row.findIndex((value) => !Number.isFinite(value)), last = row.length - 1, short = (value) => format(value, '.2g')
     if (k >= 0) {
       const before = k ? ` after ${short(row[k - 1])} at ${unit} ${layers[k - 1]}` : ''
@@ -422,5 +422,5 @@ const explorers = (() => {
     return (settings) => whole(pictures[options.map(([name, values]) => values.indexOf(settings[name])).join()])
   }
 
-  return { signal, product, recurrent, averages, map, recorded, format }
+  return { signal, product, recurrent, averages, map, recorded }
 })()

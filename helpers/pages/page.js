@@ -18,19 +18,23 @@ const page = (() => {
       data.error ? reject(new Error(data.error)) : resolve(data)
     }
     worker.onerror = (event) => {
-      broken = new Error(event.message)
-      for (const { reject } of waiting.splice(0)) reject(broken)
+      if (event.message === undefined) ask.worker = false  // it never began, since a policy forbids it: the page computes
+      else broken = new Error(event.message)
+      for (const { question, resolve, reject } of waiting.splice(0)) broken ? reject(broken) : ask(question).then(resolve, reject)
     }
-    const ask = (question) => new Promise((resolve, reject) => {
-      if (broken) return reject(broken)
-      waiting.push({ resolve, reject })
-      worker.postMessage(question)
-    })
+    const ask = async (question) => {
+      if (broken) throw broken
+      if (!ask.worker) return answers(question)
+      return new Promise((resolve, reject) => {
+        waiting.push({ question, resolve, reject })
+        worker.postMessage(question)
+      })
+    }
     return Object.assign(ask, { worker: true })
   }
 
-  // Fills `root` with a live figure, and returns a promise that it shows its first picture. explorer: {kind, data, wasm, controls,
-  // settings}. While the engine computes, of all that was asked meanwhile only the last is kept. failed(error): called if the engine
+  // Fills `root` with a live figure, and returns a promise that it shows its first picture, and whether it computes with SIMD. explorer:
+  // {kind, data, wasm, controls, settings}. While the engine computes, of all that was asked meanwhile only the last is kept. failed(error): called if the engine
   // fails at a later picture.
   async function figure(root, id, explorer, ask, failed) {
     const { kind, data, wasm, controls, settings } = explorer
@@ -51,7 +55,7 @@ const page = (() => {
     }
     next = { wanted: settings, generation: 0 }
     await work()
-    return { ...shown, simd }
+    return simd
   }
 
   const SLOW = 'This browser has no WebAssembly with SIMD: the figure computes in plain JavaScript, and takes several times as long.'
@@ -69,7 +73,7 @@ const page = (() => {
       }
       try {
         const explorer = JSON.parse(place.querySelector('script').textContent)
-        const { simd } = await figure(place.querySelector('.moving'), k, { ...explorer, wasm }, ask, failed)
+        const simd = await figure(place.querySelector('.moving'), k, { ...explorer, wasm }, ask, failed)
         place.dataset.state = 'moving'
         if (!simd) say(SLOW)
       } catch (error) {
@@ -77,9 +81,22 @@ const page = (() => {
       }
     })
     for (const field of document.querySelectorAll('.predict textarea')) {
-      const told = document.querySelectorAll(`[data-guess="${field.id}"]`)
-      field.addEventListener('input', () => told.forEach((place) => { place.textContent = field.value || '–' }))
+      const told = document.querySelectorAll(`[data-guess="${field.id}"]`), key = `${location.pathname} ${field.id}`
+      const tell = () => told.forEach((place) => { place.textContent = field.value || '–' })
+      try { field.value = sessionStorage.getItem(key) ?? '' } catch {}  // without storage, a guess lasts as long as the page
+      tell()
+      field.addEventListener('input', () => {
+        tell()
+        try { sessionStorage.setItem(key, field.value) } catch {}
+      })
     }
+    // On paper all is open, also where the style cannot open it.
+    let closed = []
+    addEventListener('beforeprint', () => {
+      closed = [...document.querySelectorAll('details:not([open])')]
+      for (const one of closed) one.open = true
+    })
+    addEventListener('afterprint', () => { for (const one of closed.splice(0)) one.open = false })
     // What has to be scrolled can be reached by keyboard, and nothing else of its kind.
     const boxes = document.querySelectorAll('pre, .wide'), look = () => boxes.forEach((box) => {
       box.scrollWidth > box.clientWidth ? (box.tabIndex = 0) : box.removeAttribute('tabindex')
@@ -89,5 +106,5 @@ const page = (() => {
     document.fonts.ready.then(look)
   }
 
-  return { connect, figure, start }
+  return { connect, start }
 })()

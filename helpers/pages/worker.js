@@ -19,9 +19,9 @@ const answers = (() => {
     if (kind) {
       memory ??= new engine.Memory(wasm.map(bytes))
       computes.set(figure, explorers[kind]({ ...data, ...(data.digits ? digits(data.digits) : {}), memory }))
-      return { figure, simd: memory.simd }
+      return { simd: memory.simd }
     }
-    return { figure, picture: { settings, generation, ...computes.get(figure)(settings) } }
+    return { picture: { settings, generation, ...computes.get(figure)(settings) } }
   }
 })()
 

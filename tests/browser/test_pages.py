@@ -184,6 +184,15 @@ def test_by_keyboard_alone_a_slider_moves_the_figure_and_a_prediction_meets_its_
         assert pixels(figure) != before
 
 
+def test_a_prediction_is_there_after_the_page_was_loaded_again(browser, site):
+    with opened(browser, site / f"{LESSON}.html") as page:
+        page.get_by_label("Your prediction").first.fill("0.01")
+        page.reload()
+        assert page.get_by_label("Your prediction").first.input_value() == "0.01"
+        page.locator(".reveal > summary").first.click()
+        assert page.locator(".reveal pre").first.inner_text().startswith("my guess: 0.01\n")
+
+
 # --- without ------------------------------------------------------------------------------------
 
 
@@ -251,6 +260,12 @@ def test_on_paper_stands_the_stored_picture_and_every_measurement(browser, site)
         )
         assert heights and min(heights) > 10
         assert len(page.pdf()) > 100_000
+        opened_ones = (
+            "dispatchEvent(new Event('{}')) && document.querySelectorAll('details[open]').length"
+        )
+        before = page.locator("details[open]").count()
+        assert page.evaluate(opened_ones.format("beforeprint")) == page.locator("details").count()
+        assert page.evaluate(opened_ones.format("afterprint")) == before
 
 
 # --- Firefox ------------------------------------------------------------------------------------

@@ -312,14 +312,22 @@ def test_older_browsers_compute_the_same(page, digits):
 
 
 PLAIN = "delete window.Worker; delete window.WebAssembly"
+OLD = "delete Array.prototype.toReversed; delete window.OffscreenCanvas"
+BLOCKED = """window.Worker = class {
+  constructor() { setTimeout(() => this.onerror(new Event('error'))) }
+  postMessage() {}
+}
+WebAssembly.Module = function () { throw new WebAssembly.CompileError('a policy forbids it') }"""
 
 
 @pytest.mark.parametrize(
-    "script", ["", "delete window.Worker", PLAIN], ids=["worker", "no worker", "plain"]
+    "script",
+    ["", "delete window.Worker", PLAIN, OLD, BLOCKED],
+    ids=["worker", "no worker", "plain", "old browser", "blocked by a policy"],
 )
 def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_path, script):
     path, start = tmp_path / "page.html", {"depth": 20, "gain": 1.2, "width": 64}
-    path.write_text(lab.figure_page(Explorer(**start)), encoding="utf-8")
+    path.write_text(lab.figure_page(Explorer(**start, backward=True)), encoding="utf-8")
     with opened_file(browser, path, script) as page:
         figure = page.locator(".live")
         wait_for(figure, **start)
@@ -329,7 +337,9 @@ def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_pa
         assert sentence(figure) != before
         assert whole(figure)
         assert lab.violations(page, "main") == []
-        assert page.get_by_text("computes in plain JavaScript").count() == (script == PLAIN)
+        assert page.get_by_text("computes in plain JavaScript").count() == (
+            script in (PLAIN, BLOCKED)
+        )
 
 
 # --- the other explorers ------------------------------------------------------------------------
