@@ -92,6 +92,24 @@ def test_a_missing_eps_and_a_cancellation_are_named():
         check("fold", lambda weight, *rest: weight)
 
 
+ROOT = "(var + 1e-5) ** 0.5"
+
+
+@pytest.mark.parametrize(
+    "name, edits, said",
+    [
+        ("batch_norm", [(ROOT, f"({ROOT} if training else var**0.5)")], "alone is left under the root"),
+        ("batch_norm", [(ROOT, f"({ROOT} if training else var**0.5 + 1e-5)")], "alone is left under"),
+        ("layer_norm", [(ROOT, "(var**0.5 + 1e-5)")], "under the root, not to the root"),
+        ("layer_norm", [("z.shape[1]", "len(z)")], "divide by the number of units"),
+        ("deepest", [("<= most", "< most")], "the layer still fits"),
+    ],
+)  # fmt: skip
+def test_a_mistake_that_few_instances_show_does_not_pass(name, edits, said):
+    with pytest.raises(Mistake, match=said):
+        check(name, but(EXERCISES[name].answer, *edits))
+
+
 def test_of_two_mistakes_at_once_one_is_named():
     answer = EXERCISES["batch_norm"].answer
     momentum, graph = ("momentum = 0.1", "momentum = 0.9"), ("x.mean(0)", "x.detach().mean(0)")

@@ -33,6 +33,10 @@ EXERCISES = [
                 2**0.5 * factor → factor
             multiply by √2: the factor of one layer is gain/√2, so the gain is larger
                 2**0.5 * factor → 2**-0.5 * factor
+            1 / depth - 1 is (1 / depth) - 1: the exponent needs a second pair of parentheses, 1 / (depth - 1)
+                1 / (depth - 1) → 1 / depth - 1
+            √2 stands in the factor of every layer, so it is no part of the root: multiply by it afterwards
+                2**0.5 * factor ** (1 / (depth - 1)) → (2**0.5 * factor) ** (1 / (depth - 1))
             layers multiply, they do not add: take a root, do not divide
                 factor ** (1 / (depth - 1)) → factor / (depth - 1)
             that is the square of the gain: the gain multiplies a standard deviation, not a variance

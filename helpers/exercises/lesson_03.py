@@ -16,9 +16,9 @@ def layer_norm(z):
     return (z - mean) / (var + 1e-5) ** 0.5
 
 
-def tables(generator, constant=False):
-    """A table of 4 examples of 4 units, on which an answer without keepdim does not stop."""
-    z = 3 + 2 * torch.randn(4, 4, generator=generator)
+def tables(generator, constant=False, size=1.0, units=4):
+    """A table of 4 examples. With 4 units, an answer without keepdim does not stop."""
+    z = size * (3 + 2 * torch.randn(4, units, generator=generator))
     if constant:
         z[1] = 1.5
     return [(z,)]
@@ -63,9 +63,10 @@ def instances(generator, mean=3.0, std=2.0, constant=False):
     """Batches of 8 examples of 3 units."""
     draw = partial(torch.randn, generator=generator)
     x = mean + std * draw(8, 3)
+    others = 1 + 0.3 * draw(3), draw(3), draw(3), 1 + draw(3) ** 2
     if constant:
-        x[:, 1] = 1.5
-    return [(x, 1 + 0.3 * draw(3), draw(3), draw(3), 1 + draw(3) ** 2)]
+        x[:, 1], others[3][1] = 1.5, 0.0
+    return [(x, *others)]
 
 
 hard = {
@@ -81,7 +82,11 @@ EXERCISES = [
         instances=tables,
         hard={
             "an example whose units are all alike has variance 0: eps = 1e-5 alone is left under "
-            "the root": partial(tables, constant=True)
+            "the root": partial(tables, constant=True),
+            "an example with a standard deviation of 0.002 comes out wrong: eps = 1e-5 is added to the "
+            "variance, under the root, not to the root": partial(tables, size=0.001),
+            "a table with more units than examples comes out wrong: mean and variance divide by the "
+            "number of units, z.shape[1]": partial(tables, units=7),
         },
         praise="The same numbers as torch.nn.LayerNorm's, and no running averages are needed.",
         mistakes="""
@@ -94,6 +99,10 @@ EXERCISES = [
                 square.sum(dim=1, keepdim=True) / z.shape[1] → square.mean()
             keepdim=True is missing: mean and variance have to be columns, one number beside each row
                 , keepdim=True →
+            keepdim=True is missing: mean and variance have to be columns, beside the rows of z
+                mean(dim=1, keepdim=True) → mean(dim=1)
+                square = (z - mean) ** 2 → square = (z - z.mean(dim=1, keepdim=True)) ** 2
+                sum(dim=1, keepdim=True) → sum(dim=1)
             keepdim=True is missing in the mean
                 mean(dim=1, keepdim=True) → mean(dim=1)
             keepdim=True is missing in the variance
@@ -149,6 +158,12 @@ EXERCISES = [
             in training the batch's own moments normalize, not the running averages
                 mean = x.mean(0) → mean, old = x.mean(0), (running_mean, running_var)
                 unbiased.detach() → unbiased.detach(); mean, var = old
+            in training the batch's own moments normalize, not the running averages that they have just moved
+                z_hat = → mean, var = running_mean, running_var; z_hat =
+            one mean and one variance for the whole table: batch norm has its own for each unit, over the batch, axis 0
+                .mean(0) → .mean()
+            the output is right, its gradient is not: the mean was detached, or computed under no_grad. Detach only what goes into the running averages
+                x.mean(0) → x.detach().mean(0)
         """,
     ),
 ]

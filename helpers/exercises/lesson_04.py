@@ -73,6 +73,12 @@ EXERCISES = [
                 bias - mean → bias
             the running mean is subtracted, not added
                 bias - mean → bias + mean
+            the layer's own bias goes through batch norm, too: scale it as well
+                (bias - mean) * scale → bias - mean * scale
+            the running mean is subtracted before the scaling: scale it as well
+                (bias - mean) * scale → bias * scale - mean
+            eps is added to the variance, under the root, not to the root
+                (var + eps) ** 0.5 → (var**0.5 + eps)
             bias - mean has to be scaled as well, before beta is added
                 (bias - mean) * scale → bias - mean
             beta comes after the scaling

@@ -49,7 +49,9 @@ EXERCISES = [
             the steps multiply: 1.21 to a power, not 1.21 times the steps
                 ** (depth → * (depth
             that is the growth of the squared gradient: its size grows by the root
-                (depth - 1) → (2 * (depth - 1))
+                1.2112 → 1.469
+            1.21² is the growth of the squared gradient: its size grows by 1.21
+                1.2112 → 1.4641
             that is the last layer's gradient as a multiple of layer 1's
                 (depth - 1) → (1 - depth)
             1.2 is too coarse: over 55 steps it comes out 40 % too low. Take 1.21
@@ -68,6 +70,10 @@ EXERCISES = [
                 .T →
             the gradient at z[k] is masked by z[k] itself, not by the next layer's
                 z[k] > 0 → z[k + 1] > 0
+            from z[k + 1] back to z[k], first weights[k].T, then the slope at z[k]; the gradient at z[k + 1] has its slope already
+                (gradient @ weights[k].T) * (z[k] > 0) → (gradient * (z[k + 1] > 0)) @ weights[k].T
+            the gradient at the last z is given: no ReLU stands behind it, so nothing masks it
+                gradients = [gradient] → gradient = gradient * (z[-1] > 0); gradients = [gradient]
             first back through the weight, then through the ReLU: forward it was the other way round
                 (gradient @ weights[k].T) * (z[k] > 0) → (gradient * (z[k] > 0)) @ weights[k].T
             multiply by the slope of the ReLU, 0 or 1, not by its value

@@ -54,6 +54,10 @@ EXERCISES = [
                 torch.relu(x) @ weight → torch.relu(x @ weight)
             the skip goes past the ReLU: as it is, x loses its negative half in every block
                 skip = x if → x = torch.relu(x); skip = x if
+            the projection is applied to x as it came, not to relu(x)
+                x @ projection → torch.relu(x) @ projection
+            the scale belongs to the branch alone, not to the projection
+                x @ projection → branch_scale * (x @ projection)
             the branch has lost its ReLU: then the block is one linear layer
                 torch.relu(x) → x
             in the order "pre" nothing comes after the sum

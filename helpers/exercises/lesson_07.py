@@ -87,13 +87,25 @@ def with_changes(chosen):
 EXERCISES = [
     Exercise(
         answer=deepest,
-        instances=lambda generator: [(1.2112, 1e3), (2**0.5, 1e6), (1.05, 30.0), (1.9, 2.5)],
+        instances=lambda generator: [
+            (1.2112, 1e3),
+            (2**0.5, 1e6),
+            (1.05, 30.0),
+            (1.9, 2.5),
+            (2.0, 16.0),
+        ],
         praise="With batch norm, 37 layers make the gradient at layer 1 nearly a thousandfold.",
         mistakes="""
             from the last layer to layer 1 there is one step less than there are layers: one more layer fits
                 return depth → return depth - 1
             one layer too many: with it, the gradient is over the limit. Round down
                 return depth → return depth + 1
+            at most: where the gradient comes to just `most`, the layer still fits
+                factor**depth <= most → factor**depth < most
+            a number of layers is whole: round down
+                return depth → import math; return 1 + math.log(most) / math.log(factor)
+            round down: rounded up, the last layer's step takes the gradient over the limit
+                return depth → import math; return 1 + math.ceil(math.log(most) / math.log(factor))
             the steps multiply: factor to a power, not factor times the steps
                 factor**depth → factor * depth
         """,

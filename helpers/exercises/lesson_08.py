@@ -70,6 +70,9 @@ EXERCISES = [
                 9 * before * after → 9 * before * after * side**2
             the fully connected layer joins each old number with each new one: side**2 pixels are on both sides
                 side**2 * before * side**2 → side**2 * before
+            count the weights alone, without the constants that are added
+                9 * before * after → (9 * before + 1) * after
+                side**2 * before * side**2 * after → (side**2 * before + 1) * side**2 * after
             the two numbers have changed places: first the convolution
                 return convolution, fully_connected → return fully_connected, convolution
         """,
