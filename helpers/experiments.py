@@ -4,6 +4,7 @@ The notebooks read the records. `--help` lists the names and the options.
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -197,7 +198,8 @@ def record(
     folder = _unfinished(part, config, again)
 
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
-    paths = [folder / f"{k}.npz" for k in range(len(cells))]
+    mark = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:8]  # of these settings
+    paths = [folder / f"{k}-{mark}.npz" for k in range(len(cells))]
     missing = [k for k, path in enumerate(paths) if finished(path) is None]
     common = {"seeds": seeds} if stacked else {}
     jobs = [(experiment, cells[k] | common, device, paths[k].absolute()) for k in missing]

@@ -197,7 +197,7 @@ def predict(net, x):
     try:
         with torch.no_grad():
             return net.eval()(x)
-    except (RuntimeError, TypeError, IndexError) as failure:
+    except (RuntimeError, TypeError, IndexError, AttributeError) as failure:
         given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else shown(x)
         reason = str(failure).strip().partition("\n")[0]
         raise ValueError(f"x must be what net takes, got {given}: {reason}") from failure

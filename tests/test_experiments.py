@@ -211,9 +211,8 @@ def test_a_stopped_run_keeps_what_is_finished_and_the_next_one_goes_on(tiny, tmp
         len(list((tmp_path / "alone.part").glob("[0-9]*.npz"))) == 4
         and not (tmp_path / "alone.npz").exists()
     )
-    (tmp_path / "alone.part" / "2.npz").write_bytes(
-        b"cut off"
-    )  # as a crash in the middle of writing would leave it
+    [third] = (tmp_path / "alone.part").glob("2-*.npz")
+    third.write_bytes(b"cut off")  # as a crash in the middle of writing would leave it
     monkeypatch.setattr(Here, "left", None)
     ran = []
     monkeypatch.setattr(
@@ -489,6 +488,22 @@ def test_a_late_worker_of_an_earlier_recording_does_not_get_into_the_record(
         return arrays
 
     monkeypatch.setattr(experiments, "run", overtaken)
+    record("alone", seeds=1, out=tmp_path)
+    expected, found = recorded("alone", tmp_path / "expected")[0], recorded("alone", tmp_path)[0]
+    np.testing.assert_array_equal(found["loss"], expected["loss"])
+
+
+def test_runs_of_other_settings_do_not_get_into_the_record(tiny, tmp_path, monkeypatch):
+    """Also where the folder has lost what it was begun with, as an interrupt may leave it."""
+    record("alone", seeds=1, out=tmp_path / "expected")
+    monkeypatch.setattr(Here, "left", 2)
+    with pytest.raises(KeyboardInterrupt):
+        record("alone", seeds=2, out=tmp_path)
+    (tmp_path / "alone.part" / "config.json").unlink()
+    for path in (tmp_path / "alone.part").glob("*.npz"):
+        arrays = experiments.finished(path)
+        experiments.save_run(path, {name: array + 7 for name, array in arrays.items()})
+    monkeypatch.setattr(Here, "left", None)
     record("alone", seeds=1, out=tmp_path)
     expected, found = recorded("alone", tmp_path / "expected")[0], recorded("alone", tmp_path)[0]
     np.testing.assert_array_equal(found["loss"], expected["loss"])

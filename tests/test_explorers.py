@@ -352,6 +352,21 @@ def test_set_moves_several_controls_and_computes_once(monkeypatch):
     }
 
 
+def test_an_interrupted_set_leaves_what_is_shown_and_the_page_can_move_it(monkeypatch):
+    explorer = Explorer(depth=5, gain=1.5, width=8)
+
+    def interrupt(*_, **settings):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(explorer, "compute", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            explorer.set(gain=2.0)
+    assert explorer.state["gain"] == explorer.shown["settings"]["gain"] == 1.5
+    explorer.asked = {"settings": {"gain": 1.0}, "generation": explorer.shown["generation"]}
+    assert explorer.state["gain"] == explorer.shown["settings"]["gain"] == 1.0
+
+
 def test_what_the_page_sent_before_a_set_or_reset_comes_too_late():
     explorer = Explorer(depth=3, width=8)
     explorer.set(gain=2.0)

@@ -795,6 +795,41 @@ def test_a_thread_that_could_not_start_does_not_block_the_next(small, monkeypatc
     assert small.step(2).run.step == 2
 
 
+def test_an_interrupt_while_a_thread_starts_leaves_one_thread(small, monkeypatch):
+    """It comes when the thread runs and nobody has noted it; then the page's next message begins another."""
+
+    def start(thread, begin=threading.Thread.start):
+        begin(thread)
+        raise KeyboardInterrupt
+
+    seen, advance = set(), Run.advance
+
+    def watched(run, *given, **settings):
+        seen.add(threading.current_thread())
+        time.sleep(0.01)
+        return advance(run, *given, **settings)
+
+    monkeypatch.setattr(Run, "advance", watched)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(KeyboardInterrupt):
+            small.start()
+    for _ in range(5):
+        small.worker.answer(small.worker.shown)
+    wait_until(lambda: small.run.step > 20)
+    press(small, "pause")
+    wait_until(lambda: small.worker.thread is None)
+    assert len(seen) == 1 and small.worker.note == ""
+
+
+@pytest.mark.parametrize("batch", [0, 2.5, "x", 2000])
+def test_a_run_refuses_a_batch_that_its_data_do_not_have(batch):
+    run = Run(depth=2, width=8)
+    with pytest.raises(ValueError, match="^batch must be an integer from 1 to 1500, got "):
+        run.turn(0.1, batch)
+    assert (run.settings["batch"], run.settings["lr"], run.turned) == (64, 0.01, False)
+
+
 def test_closing_ends_training_after_the_step_that_is_under_way(monkeypatch):
     made, under_way, go, taken = Playground(**SMALL), threading.Event(), threading.Event(), []
 

@@ -15,7 +15,18 @@ import torch
 from distributed import Client, LocalCluster
 from torch import nn
 
-from helpers import Trainer, build, cross_entropy, digits, error, executors, fit, sweep, training
+from helpers import (
+    Trainer,
+    build,
+    build_conv,
+    cross_entropy,
+    digits,
+    error,
+    executors,
+    fit,
+    sweep,
+    training,
+)
 from helpers.datasets import Split
 from helpers.executors import gather
 from helpers.training import predict
@@ -316,6 +327,12 @@ def test_fit_leaves_the_network_in_train_mode(data, training):
     net = build(**SIZES, norm="batch").train(training)
     fit(net, data, lr=0.1, epochs=1, batch=100)
     assert all(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize("x", [None, np.zeros((2, 64), np.float32)])
+def test_predict_refuses_what_is_no_tensor_also_of_a_conv_network(x):
+    with pytest.raises(ValueError, match="^x must be "):
+        predict(build_conv(8), x)
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])

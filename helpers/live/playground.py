@@ -69,7 +69,7 @@ class Playground(Live):
 
     @property
     def run(self):
-        """The Run that trains."""
+        """The Run that trains. Pause it before you measure its network yourself."""
         return self.worker.run
 
     @property

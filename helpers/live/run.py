@@ -102,9 +102,10 @@ class Run:
 
     def turn(self, lr, batch):
         """Goes on with this learning rate and batch size. Returns the names of what has changed."""
+        lr, batch = number("lr", lr, 1e-9), integer("batch", batch, 1, len(self.data.x))
         given = {"lr": lr, "batch": batch}
         changed = {name: value for name, value in given.items() if value != self.settings[name]}
-        self.trainer.lr, self.trainer.batch = number("lr", lr, 1e-9), batch
+        self.trainer.lr, self.trainer.batch = lr, batch
         self.settings.update(changed)
         self.turned = self.turned or bool(changed and self.step)
         return [*changed]
@@ -297,6 +298,10 @@ class Worker:
 
     def work(self):
         """What the thread does."""
+        with self.lock:
+            if self.thread not in (None, threading.current_thread()):
+                return  # an interrupt came before `wake` had noted this thread, and another began
+            self.thread = threading.current_thread()
         with np.errstate(all="ignore"):  # an overflow is shown, and no warning
             while job := self.next_job():
                 try:

@@ -112,8 +112,13 @@ class Live(anywidget.AnyWidget):
         moved = {name: self.allowed(name, value) for name, value in settings.items()}
         with self.lock:
             if generation >= self.generation and self.compute:  # None after `close`
+                before = self.settings, self.generation
                 self.settings, self.generation = {**self.settings, **moved}, generation
-                self.follow()
+                try:
+                    self.follow()
+                except BaseException:  # also an interrupt: the page knows only what was shown
+                    self.settings, self.generation = before
+                    raise
 
     def follow(self):
         """Does what other settings ask for."""
