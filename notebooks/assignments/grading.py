@@ -324,7 +324,7 @@ class Run(Execute):
         else:
             self.characters += len(str(msg["content"]))
             if self.characters > LARGEST_OUTPUT and msg["msg_type"] in ("stream", "display_data"):
-                if not any(one.get("text") == LEFT_OUT for one in cell.outputs):
+                if [one.get("text") for one in cell.outputs[-1:]] != [LEFT_OUT]:
                     cell.outputs.append(new_output("stream", text=LEFT_OUT))
                 return None
         try:
