@@ -100,7 +100,7 @@ ROOT = "(var + 1e-5) ** 0.5"
     [
         ("batch_norm", [(ROOT, f"({ROOT} if training else var**0.5)")], "alone is left under the root"),
         ("batch_norm", [(ROOT, f"({ROOT} if training else var**0.5 + 1e-5)")], "alone is left under"),
-        ("layer_norm", [(ROOT, "(var**0.5 + 1e-5)")], "under the root, not to the root"),
+        ("layer_norm", [(ROOT, "(var**0.5 + 1e-5)")], "added to the variance, under the root"),
         ("layer_norm", [("z.shape[1]", "len(z)")], "divide by the number of units"),
         ("deepest", [("<= most", "< most")], "the layer still fits"),
     ],

@@ -351,7 +351,7 @@ def test_a_picture_in_a_written_answer_stays(second_gradebook, tmp_path):
     nb, _ = grading.Restore().preprocess(grading.read(path)[0], second_gradebook)
     answer = graded_or_written(nb)["explain"]
     assert answer.attachments == {"image.png": {"image/png": "aGk="}}
-    assert grading.is_drawable(nb.cells, HTMLExporter())
+    assert grading.is_drawable(nb.cells, HTMLExporter(template_name="classic"))
 
 
 def test_an_answer_without_its_cell_is_not_overwritten_and_waits_for_the_teacher(second_gradebook):
@@ -482,15 +482,18 @@ def test_what_lies_in_another_students_archive_is_marked_where_there_is_no_other
     assert "bob: class_A1.zip/bob_A1.ipynb is marked: there is no other notebook" in caplog.text
 
 
-def test_zip_files_in_zip_files_unpack_to_no_more_than_one_may(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("outer", ["all.zip", "class_A1.zip"])
+def test_zip_files_in_zip_files_unpack_to_no_more_than_one_may(
+    outer, tmp_path, monkeypatch, caplog
+):
     """Each student's together; others in the same zip file are not harmed."""
     monkeypatch.setattr(collecting, "LARGEST_ARCHIVE", 5 * len(PLAIN))
     full = ZIPPED({"A1.ipynb": PLAIN, "x": "0" * (2 * len(PLAIN))})
     files = {f"{student}_A1.zip": full for student in ("anna", "bob")}
     files["eve_A1.zip"] = ZIPPED({f"{k}.zip": full for k in range(4)})
-    found = collected(tmp_path, {"all.zip": ZIPPED(files)})
+    found = collected(tmp_path, {outer: ZIPPED(files)})
     assert all("How large is the signal?" in found[f"{name}_A1.ipynb"] for name in ("anna", "bob"))
-    assert [f"eve: all.zip/eve_A1.zip/{k}.zip is refused" in caplog.text for k in range(4)] == [
+    assert [f"eve: {outer}/eve_A1.zip/{k}.zip is refused" in caplog.text for k in range(4)] == [
         False, True, True, True,
     ]  # fmt: skip
 
@@ -499,6 +502,7 @@ def test_what_lay_beside_the_notebook_is_handed_in_without_a_word(tmp_path, capl
     course = {"helpers/__init__.py": "", "data/x.npz": "x"}
     files = {"A1.ipynb": PLAIN, "checks.py": "", "checks.json": "{}", "course.zip": ZIPPED(course)}
     files |= {f"course/{name}": content for name, content in course.items()}
+    files["__pycache__/checks.cpython-311.pyc"] = "x"
     assert collected(tmp_path, {"anna_A1.zip": ZIPPED(files)}) == {"anna_A1.ipynb": PLAIN}
     assert not caplog.records
     del files["A1.ipynb"]
@@ -680,11 +684,19 @@ def test_a_text_that_cannot_be_drawn_is_shown_as_it_is(text):
     picture = new_output("display_data", data={"image/png": "aGk="})
     nb = notebook("A1")
     nb.cells += [new_markdown_cell(text), new_code_cell("", outputs=[picture])]
-    whole = grading.is_drawable(nb.cells, HTMLExporter())
+    whole = grading.is_drawable(nb.cells, HTMLExporter(template_name="classic"))
     nb, _ = grading.Drawable().preprocess(nb, {"nbgrader": {"student": "anna"}})
-    page, _ = HTMLExporter().from_notebook_node(nb)
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(nb)
     assert "attachment:" in page and "How large is the signal?" in page and "aGk=" in page
     assert ("is shown as plain text" in nb.cells[0].source) is not whole
+
+
+@pytest.mark.parametrize("about", [5, [1]])
+def test_an_output_that_only_nbgraders_pages_cannot_draw_is_left_out(about):
+    odd = new_output("display_data", data={"text/html": "x"}, metadata={"text/html": about})
+    nb = new_notebook(cells=[new_code_cell("", outputs=[odd])])
+    nb, _ = grading.Drawable().preprocess(nb, {"nbgrader": {"student": "anna"}})
+    assert nb.cells[1].outputs == [] and "is shown as plain text" in nb.cells[0].source
 
 
 def test_a_notebook_that_can_be_drawn_is_left_as_it_is():
@@ -766,6 +778,11 @@ def test_a_grader_that_was_killed_goes_on_where_it_was(course_of_three):
     grades = course.grades()
     assert [float(grades["A1", student]["score"]) for student in "abc"] == [20, 20, 20]
     assert all(course.page(student) for student in "abc")
+    course.hand_in("b", {"/A1.ipynb": file_of("empty")})
+    log = course.run("autograde")
+    assert log.count("it is graded again") == log.count("b/A1 was handed in anew") == 1
+    grades = course.grades()
+    assert [float(grades["A1", student]["score"]) for student in "abc"] == [20, 0, 20]
 
 
 @pytest.fixture

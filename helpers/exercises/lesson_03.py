@@ -83,8 +83,10 @@ EXERCISES = [
         hard={
             "an example whose units are all alike has variance 0: eps = 1e-5 alone is left under "
             "the root": partial(tables, constant=True),
-            "an example with a standard deviation of 0.002 comes out wrong: eps = 1e-5 is added to the "
-            "variance, under the root, not to the root": partial(tables, size=0.001),
+            "an example with a standard deviation of 0.002 comes out wrong: eps is 1e-5, as in "
+            "`normalize`, and is added to the variance, under the root": partial(
+                tables, size=0.001
+            ),
             "a table with more units than examples comes out wrong: mean and variance divide by the "
             "number of units, z.shape[1]": partial(tables, units=7),
         },

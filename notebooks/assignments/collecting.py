@@ -13,7 +13,8 @@ from nbformat.v4 import new_notebook
 from nbgrader.plugins import ExtractorPlugin
 
 LARGEST_ARCHIVE, NESTED = 1e9, 3  # bytes that it unpacks to; zip files in zip files
-RELEASED = {"checks.py", "checks.json", "course", "course.zip"}  # what lay beside the notebook
+# What lay beside the notebook, or came there when it ran.
+RELEASED = {"checks.py", "checks.json", "course", "course.zip", "__pycache__"}
 
 
 class Extract(ExtractorPlugin):
@@ -39,8 +40,9 @@ class Extract(ExtractorPlugin):
     def room(self, path, folder):
         """How many bytes a zip file may unpack to: with all other files of its student, at most LARGEST_ARCHIVE."""
         assignment = self.parent.coursedir.assignment_id
+        own = students_of(path, folder, assignment)[-1:]
         around = [one for one in (path, *path.parents) if one.is_relative_to(folder)]
-        whole = [one for one in around if student_of(one.name, assignment)] or [path]
+        whole = [one for one in around if [student_of(one.name, assignment)] == own] or [path]
         return LARGEST_ARCHIVE - sum(one.stat().st_size for one in files(whole[-1]))
 
     def choose(self, folder, refused, extracted):
@@ -135,7 +137,9 @@ def unzip(path, room):
                 if {"", ".."} & set(names_in(member)):
                     raise ValueError(f"{member.filename} lies outside of it")
             if sum(member.file_size for member in members) > room:
-                raise ValueError(f"it unpacks to over {LARGEST_ARCHIVE / 1e9:.0f} GB")
+                raise ValueError(
+                    f"what its student handed in unpacks to over {LARGEST_ARCHIVE / 1e9:.0f} GB"
+                )
             if all(member.is_dir() for member in wanted):
                 raise ValueError("there is no notebook in it")
             archive.extractall(folder, wanted)

@@ -31,7 +31,7 @@ from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import is_grade, is_solution, rmtree
 
 from helpers.exercises.asking import Mistake, fixed_settings, new_generator, received, unanswered
 from helpers.exercises.judge import judge
@@ -126,6 +126,8 @@ def remove_outdated(coursedir, log):
     )
     for folder in map(Path, glob(folders)):
         *_, student, assignment = folder.parts
+        if student in coursedir.student_id_exclude.split(","):
+            continue
         handed_in = coursedir.format_path(coursedir.submitted_directory, student, assignment)
         found = [(metadata_of(path), Path(handed_in, path.name)) for path in folder.glob("*.ipynb")]
         if not found or not all("marked" in about for about, _ in found):
@@ -135,7 +137,7 @@ def remove_outdated(coursedir, log):
         else:
             continue
         log.warning("%s %s: it is graded again", folder, why)
-        shutil.rmtree(folder)
+        rmtree(folder)  # nbgrader's, since Windows removes no file that is read-only
 
 
 def is_new(path, about):
@@ -408,7 +410,7 @@ class Drawable(NbGraderPreprocessor):
     """Makes plain text of each cell that no page can draw, so that the Formgrader and the feedback show it and the others."""
 
     def preprocess(self, nb, resources):
-        page = HTMLExporter()
+        page = HTMLExporter(template_name="classic")  # on which both are built
         if not is_drawable(nb.cells, page):
             for cell in [one for one in nb.cells if not is_drawable([one], page)] or nb.cells:
                 make_plain(cell)
