@@ -1,5 +1,6 @@
 """The web pages and their engine, as far as they need no browser."""
 
+import importlib.metadata
 import inspect
 import json
 import re
@@ -99,10 +100,21 @@ def test_the_index_has_the_readmes_words():
 # --- the command --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("package", ["latex2mathml.converter", "ziamath"])
-def test_a_missing_package_is_named(package, monkeypatch, tmp_path):
+def without_module(patch):
+    patch.setitem(sys.modules, "latex2mathml.converter", None)
+
+
+def without_font(patch, distribution=importlib.metadata.distribution):
+    patch.setattr(importlib.metadata, "distribution", lambda name: distribution(name + "-missing"))
+
+
+@pytest.mark.parametrize(
+    "spoil, package",
+    [(without_module, "latex2mathml.converter"), (without_font, "ziamath-missing")],
+)
+def test_a_missing_package_is_named(spoil, package, monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "helpers.pages.builder")
-    monkeypatch.setitem(sys.modules, package, None)
+    spoil(monkeypatch)
     with pytest.raises(SystemExit) as stopped:
         command.main([str(tmp_path)])
     assert re.fullmatch(

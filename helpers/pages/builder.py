@@ -8,10 +8,10 @@ import io
 import re
 import struct
 import symtable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import nbformat
-import ziamath
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from latex2mathml.converter import convert
@@ -24,6 +24,7 @@ from . import figures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+FONT = distribution("ziamath").locate_file("ziamath/fonts/STIXTwoMath-Regular.ttf")
 FORMATTER = HtmlFormatter(nowrap=True)
 PAGE = (figures.HERE / "page.html").read_text("utf-8")
 STYLE = (figures.HERE / "page.css").read_text("utf-8")
@@ -80,7 +81,7 @@ def formula_font(signs):
     under the SIL Open Font License."""
     options = subset.Options(flavor="woff", layout_features=["ssty", "dtls"], hinting=False)
     options.name_IDs, small = [0, 13, 14], io.BytesIO()  # whose it is, and its licence
-    font = TTFont(Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf")
+    font = TTFont(FONT)
     italics = *range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)  # what single letters turn into
     chosen = subset.Subsetter(options)
     chosen.populate(text=signs + "√ℎ" + "".join(map(chr, italics)))
