@@ -19,6 +19,7 @@ from pathlib import Path
 from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 600  # seconds that a kernel may take to answer on a busy machine
 THREADS = (1, 2, 4, 1, 1, 1, 1, 1, 1, 1)  # of each of ten rounds
 QUICK = (
     "03_batch_norm",
@@ -117,16 +118,19 @@ def killed(folder):
         "from helpers import build, digits, fit\ndata = digits(0)\nprint('begun', flush=True)\n",
     )
     train += "fit(build(20, 64, inputs=64, classes=10, norm='batch'), data, lr=0.1, epochs={}, batch=64, progress=False)"
-    manager, client = start_new_kernel(cwd=str(root), env=os.environ | {"PYTHONPATH": str(root)})
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    manager, client = start_new_kernel(PATIENCE, cwd=str(root), env=environment)
     try:
         client.execute(train.format(1000))
-        while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
+        while client.get_iopub_msg(timeout=PATIENCE)["msg_type"] != "stream":
             pass
         time.sleep(1)
         os.kill(manager.provisioner.pid, signal.SIGKILL)
         manager.restart_kernel(now=True)
-        client.wait_for_ready(60)
-        answer = client.execute_interactive(train.format(1), timeout=60, output_hook=lambda _: None)
+        client.wait_for_ready(PATIENCE)
+        answer = client.execute_interactive(
+            train.format(1), timeout=PATIENCE, output_hook=lambda _: None
+        )
         return "" if answer["content"]["status"] == "ok" else str(answer["content"])
     finally:
         client.stop_channels()

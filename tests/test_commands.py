@@ -23,7 +23,7 @@ README = "\n".join(
 
 def run(*words, **settings):
     done = subprocess.run(
-        words, capture_output=True, text=True, check=False, timeout=300, **settings
+        words, capture_output=True, text=True, check=False, timeout=1200, **settings
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
