@@ -468,7 +468,7 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
     while not list(tmp_path.glob("depths.part/[0-9]*.npz")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 1 and "stopped; what is finished is kept in" in said
     assert "Traceback" not in said
     # A few of 36 on a busy machine, which hears of the key late: what waits is not begun.

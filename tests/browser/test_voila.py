@@ -56,7 +56,7 @@ def test_the_playground_is_an_app(browser, app):
     page.on("request", lambda request: asked.append(request.url))
     page.goto(app, timeout=0)  # every cell runs before anything is shown: as long as that takes
     explorer = page.locator(".live").first
-    explorer.locator("canvas").first.wait_for(timeout=60 * lab.SECOND)
+    explorer.locator("canvas").first.wait_for(timeout=300 * lab.SECOND)
     assert (
         page.locator(".live").count() == 2 and page.get_by_text("from helpers import").count() == 0
     )
@@ -85,7 +85,7 @@ def test_a_live_figure_lives_in_an_app(browser, tmp_path):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address, timeout=200 * lab.SECOND)
         figure = page.locator(".live")
-        figure.locator("canvas").first.wait_for(timeout=60 * lab.SECOND)
+        figure.locator("canvas").first.wait_for(timeout=300 * lab.SECOND)
         live.wait_for(figure, depth=5, width=16)
         live.slider(figure, "gain").press("End")
         live.wait_for(figure, depth=5, width=16, gain=4)
