@@ -16,9 +16,9 @@ def layer_norm(z):
     return (z - mean) / (var + 1e-5) ** 0.5
 
 
-def tables(generator, constant=False, size=1.0, units=4):
-    """A table of 4 examples. With 4 units, an answer without keepdim does not stop."""
-    z = size * (3 + 2 * torch.randn(4, units, generator=generator))
+def tables(generator, constant=False, size=1.0, examples=4):
+    """A table of 4 units. With 4 examples, an answer without keepdim does not stop."""
+    z = size * (3 + 2 * torch.randn(examples, 4, generator=generator))
     if constant:
         z[1] = 1.5
     return [(z,)]
@@ -87,8 +87,8 @@ EXERCISES = [
             "`normalize`, and is added to the variance, under the root": partial(
                 tables, size=0.001
             ),
-            "a table with more units than examples comes out wrong: mean and variance divide by the "
-            "number of units, z.shape[1]": partial(tables, units=7),
+            "a table with more examples than units comes out wrong: mean and variance divide by the "
+            "number of units, z.shape[1]": partial(tables, examples=7),
         },
         praise="The same numbers as torch.nn.LayerNorm's, and no running averages are needed.",
         mistakes="""
