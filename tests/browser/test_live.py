@@ -27,8 +27,8 @@ FIGURE = """([controls, buttons, origin, picture, settings]) => {
         fills.push(this.globalAlpha.toFixed(1))
         fill.call(this)
     }
-    const put = OffscreenCanvasRenderingContext2D.prototype.putImageData
-    OffscreenCanvasRenderingContext2D.prototype.putImageData = function (image, ...place) {
+    const put = CanvasRenderingContext2D.prototype.putImageData
+    CanvasRenderingContext2D.prototype.putImageData = function (image, ...place) {
         window.shades = [...image.data]
         put.call(this, image, ...place)
     }
