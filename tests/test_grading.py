@@ -778,7 +778,7 @@ def test_a_grader_that_was_killed_goes_on_where_it_was(course_of_three):
     grades = course.grades()
     assert [float(grades["A1", student]["score"]) for student in "abc"] == [20, 20, 20]
     assert all(course.page(student) for student in "abc")
-    course.hand_in("b", {"/A1.ipynb": file_of("empty")})
+    course.hand_in("b", {"/A1.ipynb": file_of("no_json")})
     log = course.run("autograde")
     assert log.count("it is graded again") == log.count("b/A1 was handed in anew") == 1
     grades = course.grades()
