@@ -326,8 +326,9 @@ WebAssembly.Module = function () { throw new WebAssembly.CompileError('a policy 
     ids=["worker", "no worker", "plain", "old browser", "blocked by a policy"],
 )
 def test_a_figure_moves_by_keyboard_in_a_page_opened_from_a_file(browser, tmp_path, script):
-    path, start = tmp_path / "page.html", {"depth": 20, "gain": 1.2, "width": 64}
-    path.write_text(lab.figure_page(Explorer(**start, backward=True)), encoding="utf-8")
+    path = tmp_path / "page.html"
+    start = {"depth": 20, "gain": 1.2, "width": 64, "backward": script == OLD}
+    path.write_text(lab.figure_page(Explorer(**start)), encoding="utf-8")
     with opened_file(browser, path, script) as page:
         figure = page.locator(".live")
         wait_for(figure, **start)
