@@ -3,6 +3,7 @@
 import json
 import re
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 
 import pytest
@@ -13,6 +14,7 @@ from grading_table import hand_out
 from helpers.exercises import Mistake, judge
 
 SOURCE = hand_out.SOURCE
+README = Path(__file__).resolve().parent.parent / "README.md"
 NAMES = tuple(WRONG)
 TRAINS = [pytest.param(name, marks=[pytest.mark.slow] * (name == "A5")) for name in NAMES]
 GENERIC = "should be"  # part of what a check says where it knows no name for a mistake
@@ -189,6 +191,13 @@ def test_an_assignment_is_in_good_form(name):
     json.dumps(tasks(name).variant(SEEDS[0]))  # words and numbers only
     rubric = (SOURCE / name / "rubric.md").read_text(encoding="utf-8")
     assert all(f"{kind} sample" in rubric.lower() for kind in ("weak", "middling", "strong"))
+
+
+def test_the_readme_counts_the_points_that_nbgrader_gives():
+    cells = [cell for name in NAMES for cell in hand_out.notebook(name, SEEDS[0]).cells]
+    marked = [about for cell in cells if (about := cell.metadata.get("nbgrader", {})).get("grade")]
+    given = sum(about["points"] for about in marked if not about["solution"])
+    assert f"which marks {given} of their 100 points" in README.read_text("utf-8")
 
 
 torch.set_num_threads(1)

@@ -33,9 +33,9 @@ const page = (() => {
     return Object.assign(ask, { worker: true })
   }
 
-  // Fills `root` with a live figure, and returns a promise that it shows its first picture, and whether it computes with SIMD. explorer:
-  // {kind, data, wasm, controls, settings}. While the engine computes, of all that was asked meanwhile only the last is kept. failed(error): called if the engine
-  // fails at a later picture.
+  // Fills `root` with a live figure. Returns a promise, which is kept when the first picture is shown: whether the engine has SIMD.
+  // explorer: {kind, data, wasm, controls, settings}. While the engine computes, of all that was asked meanwhile only the last is kept.
+  // failed(error): called if the engine fails at a later picture.
   async function figure(root, id, explorer, ask, failed) {
     const { kind, data, wasm, controls, settings } = explorer
     const { simd } = await ask({ figure: id, kind, data, wasm })
