@@ -307,8 +307,6 @@ def test_a_new_recording_that_was_stopped_goes_on_without_again(tiny, tmp_path, 
     monkeypatch.setattr(Here, "left", 2)
     main(command)
     assert Here.left == 0 and not (tmp_path / "alone.part").exists()
-    with pytest.raises(SystemExit, match="is recorded already; --again"):
-        main(command)
 
 
 def test_save_writes_one_line_of_checksums_a_file(tmp_path):
@@ -448,6 +446,11 @@ def test_what_is_recorded_does_not_depend_on_global_settings(tiny, tmp_path, hos
         np.testing.assert_array_equal(weight, found[name])
 
 
+def is_old(path):
+    """Whether it was written a while ago: its worker has told of it, and trains the next network."""
+    return time.time() - path.stat().st_mtime > 0.3
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal as a terminal does")
 def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
@@ -464,8 +467,9 @@ def test_ctrl_c_in_a_terminal_leaves_what_is_finished(tmp_path):
         "1",
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("depths.part/[0-9]*.npz")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while not any(map(is_old, tmp_path.glob("depths.part/[0-9]*.npz"))):
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=600)

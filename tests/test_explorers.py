@@ -811,7 +811,7 @@ def held(monkeypatch):
 
     def slow(*args, **settings):
         began.append(threading.current_thread())
-        assert go.wait(30)
+        assert go.wait(90)
         ended.append(fit(*args, **settings).epochs)
 
     monkeypatch.setattr(explorers, "fit", slow)

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import FunctionType
 
 import pytest
-import torch
 from assignments_answers import BOTH, RIGHT, SEEDS, WRONG
 from grading_table import hand_out
 
@@ -198,6 +197,3 @@ def test_the_readme_counts_the_points_that_nbgrader_gives():
     marked = [about for cell in cells if (about := cell.metadata.get("nbgrader", {})).get("grade")]
     given = sum(about["points"] for about in marked if not about["solution"])
     assert f"which marks {given} of their 100 points" in README.read_text("utf-8")
-
-
-torch.set_num_threads(1)

@@ -84,8 +84,9 @@ def shorten(path):
 
 
 @contextmanager
-def opened(browser, course, name):
-    """A page with a notebook after "Run All Cells". page.complaints: what the page and its console found wrong."""
+def opened(browser, course, name, figures=1):
+    """A page with a notebook after "Run All Cells", when so many live figures are drawn. page.complaints: what the page and its console
+    found wrong."""
     url = course[1]
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.complaints = []
@@ -102,9 +103,14 @@ def opened(browser, course, name):
     )
     lab.open_notebook(page, url, f"notebooks/{name}")
     lab.run_all(page)
-    page.locator(".live canvas").first.wait_for()
+    figures_drawn(page, figures)
     yield page
     page.close()
+
+
+def figures_drawn(page, count):
+    """Waits until the page has so many live figures, each with a canvas."""
+    expect(page.locator(".live:has(canvas)")).to_have_count(count)
 
 
 def foreign(address, url):

@@ -122,12 +122,13 @@ def open_in_notebook(page, url, path):
     page.locator(ready).wait_for(state="attached", timeout=PATIENCE)
 
 
-def run_all(page, patience=240):
-    """Runs every cell through the menu, as a reader does, and waits until the last has its number."""
+def run_all(page, patience=240, tries=1):
+    """Runs every cell through the menu, as a reader does, and waits until the last has its number. Notebook 7 may need several tries: it
+    does nothing, and says nothing, until its kernel is connected."""
     from playwright.sync_api import TimeoutError as NotYet
 
     last = page.locator(".jp-CodeCell .jp-InputPrompt").last
-    for _ in range(3):  # Notebook 7 does nothing, and says nothing, until its kernel is connected
+    for _ in range(tries):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         with suppress(NotYet):
@@ -150,11 +151,14 @@ def save(page, path):
     """Saves the notebook with Ctrl+S and hands back what then lies in `path`, with the outputs just computed."""
     before = Path(path).stat().st_mtime_ns
     page.keyboard.press("Control+s")
-    until = time.monotonic() + 30
-    while Path(path).stat().st_mtime_ns == before and time.monotonic() < until:
+    until = time.monotonic() + PATIENCE / SECOND
+    while time.monotonic() < until:
         page.wait_for_timeout(100)
-    page.wait_for_timeout(500)  # until it is written to the end
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+        with suppress(ValueError):  # not yet written to the end
+            saved = json.loads(Path(path).read_text(encoding="utf-8"))
+            if Path(path).stat().st_mtime_ns != before:
+                return saved
+    raise AssertionError(f"{path} was not saved")
 
 
 def set_theme(page, name):

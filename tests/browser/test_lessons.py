@@ -32,7 +32,7 @@ MENUS = ("activation", "dtype", "norm", "mode", "skip", "order", "matrix")
 @pytest.fixture(scope="module", params=EXPLORERS)
 def lesson(request, browser, course):
     """The page of a lesson after "Run All Cells", and the names of each explorer's controls."""
-    with opened(browser, course, request.param) as page:
+    with opened(browser, course, request.param, len(EXPLORERS[request.param])) as page:
         page.name = request.param
         yield page
 

@@ -10,6 +10,7 @@ from helpers.live import widget
 from helpers.live.explorers import CIVIDIS
 from helpers.live.panels import Axis, Line, Panel, Picture, Shades
 
+from . import lab
 from .live import button, number, slider
 from .test_explorer import as_lists
 
@@ -43,6 +44,7 @@ def figure(browser):
     """figure(explorer): the explorer's live figure in a page of its own. `asked` in the page has
     what its controls ask for."""
     page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page.set_default_timeout(lab.PATIENCE)
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
     style, script = ((widget.HERE / f"live.{kind}").read_text("utf-8") for kind in ("css", "js"))

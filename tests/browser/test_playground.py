@@ -2,13 +2,14 @@
 
 import random
 import re
+import time
 
 import nbformat
 import pytest
 from playwright.sync_api import expect
 
 from . import lab
-from .conftest import opened
+from .conftest import figures_drawn, opened
 from .live import pixels, whole
 from .test_explorer import errors
 
@@ -32,7 +33,7 @@ def write(course, name):
 
 @pytest.fixture(scope="module")
 def page(browser, course):
-    with opened(browser, course, write(course, "played.ipynb")) as page:
+    with opened(browser, course, write(course, "played.ipynb"), figures=2) as page:
         yield page
 
 
@@ -72,7 +73,9 @@ def wait_for(explorer, condition):
 
 def pause(*playgrounds):
     """Pauses what trains, until nothing does: a click from before may still start a run."""
-    for _ in range(20):
+    deadline, left = time.monotonic() + lab.PATIENCE / lab.SECOND, 1
+    while left:
+        assert time.monotonic() < deadline, "a playground still trains"
         for one in playgrounds:
             # in one look and click: the button may turn to *start* by itself between the two
             one.evaluate(
@@ -80,10 +83,7 @@ def pause(*playgrounds):
                 ".find(button => button.textContent === 'pause')?.click()"
             )
             button(one, "start").wait_for()
-        if threads(playgrounds[0].page) == 0:
-            return
-        playgrounds[0].page.wait_for_timeout(500)  # the step under way is still finished
-    raise AssertionError("a playground still trains")
+        left = threads(playgrounds[0].page)  # the step under way is still finished
 
 
 def threads(page):
@@ -94,11 +94,9 @@ def threads(page):
 
 def end_of_threads(page):
     """Waits until none trains: the label of a pause turns at once, and the step or the network under way is still finished."""
-    left = [threads(page)]
-    while left[-1] and len(left) < 20:
-        page.wait_for_timeout(500)
-        left.append(threads(page))
-    return left[-1] == 0
+    deadline = time.monotonic() + lab.PATIENCE / lab.SECOND
+    while threads(page):
+        assert time.monotonic() < deadline, "a playground still trains"
 
 
 def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
@@ -109,10 +107,8 @@ def test_start_trains_pause_stops_and_two_do_not_disturb_each_other(page):
     assert threads(page) == 1
     button(one, "pause").click()
     button(one, "start").wait_for()
-    assert end_of_threads(page)  # the button turns at once; the last step and picture follow
-    seen = step(one)
-    page.wait_for_timeout(500)
-    assert step(one) == seen and pixels(other) == still
+    end_of_threads(page)  # the button turns at once; the last step and picture follow
+    assert pixels(other) == still
     button(one, "start").click()
     button(other, "start").click()
     wait_for(other, "step > start + 20")
@@ -149,6 +145,7 @@ def test_every_button_and_preset_works_by_keyboard(page):
 def test_the_learning_rate_changes_in_training_and_the_depth_begins_anew(page):
     one, _ = explorers(page)
     button(one, "saved by He").click()
+    wait_for(one, "step === 0 && e.querySelector('.live-code code').innerText === 'Playground()'")
     button(one, "start").click()
     wait_for(one, "step > 20")
     knob(one, "lr").press("ArrowLeft")  # to the right it might diverge, and stop
@@ -192,7 +189,7 @@ def test_a_cell_that_is_run_again_leaves_no_thread_behind(page):
         "old => !old.isConnected && document.querySelectorAll('.live').length === 2", arg=old
     )
     wait_for(page.locator(".live").nth(1), "step === 0")
-    assert end_of_threads(page)
+    end_of_threads(page)
     assert button(explorers(page)[1], "start").count() == 1
 
 
@@ -228,19 +225,22 @@ def test_knobs_turned_at_random_break_nothing(page):
     for _ in range(40):
         turn(chance, one)
         page.wait_for_timeout(50)
+    pause(one)
     button(one, "saved by He").click()
-    wait_for(one, "step >= 0 && text.includes('training examples')")
+    wait_for(one, "step === 0 && e.querySelector('.live-code code').innerText === 'Playground()'")
+    button(one, "start").click()
+    wait_for(one, "step > 5 && text.includes('training examples')")
     pause(one)
 
 
 def test_a_page_that_is_loaded_again_finds_its_network_in_training(browser, course):
-    with opened(browser, course, write(course, "reloaded.ipynb")) as page:
+    with opened(browser, course, write(course, "reloaded.ipynb"), figures=2) as page:
         lab.save(page, course[0] / "notebooks" / "reloaded.ipynb")
         one, _ = explorers(page)
         button(one, "start").click()
         wait_for(one, "step > 20")
         page.reload()
-        page.locator(".live canvas").first.wait_for()
+        figures_drawn(page, 2)
         one = explorers(page)[0]
         button(one, "pause").wait_for()
         wait_for(one, "step > start + 20")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from . import lab, live
 from .test_playground import PYTHON, button, wait_for
@@ -26,17 +27,24 @@ def voila(notebook):
     words = ["-m", "voila", str(notebook), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([sys.executable, *words], cwd=ROOT, **quiet)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     try:
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while not answers(port):
+            assert process.poll() is None and time.monotonic() < deadline, "Voilà did not start"
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/"
     finally:
-        process.terminate()
-        process.wait(30)
+        process.terminate()  # takes its kernels with it
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -52,14 +60,13 @@ def app():
 
 def test_the_playground_is_an_app(browser, app):
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page.set_default_timeout(lab.PATIENCE)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(app, timeout=0)  # every cell runs before anything is shown: as long as that takes
+    expect(page.locator(".live:has(canvas)")).to_have_count(2, timeout=300 * lab.SECOND)
+    assert page.get_by_text("from helpers import").count() == 0
     explorer = page.locator(".live").first
-    explorer.locator("canvas").first.wait_for(timeout=300 * lab.SECOND)
-    assert (
-        page.locator(".live").count() == 2 and page.get_by_text("from helpers import").count() == 0
-    )
     button(explorer, "start").click()
     wait_for(explorer, "step > start + 20")
     button(explorer, "pause").click()
