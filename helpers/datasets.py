@@ -84,7 +84,7 @@ def recorded(name: str, folder=DATA) -> tuple[dict, dict]:
     """What `python -m helpers.experiments NAME` has recorded: its arrays, and its description.
 
     The arrays' first dimensions are the description's "axes". Raises DamagedData as `load` does,
-    and ValueError on a name that is no record's. Lessons 01 and 07.
+    and ValueError on a name that is no record's. Lessons 01, 07 and 08.
     """
     known = {Path(file).stem for file in [*_sums(folder), *Path(folder).glob("*.npz")]}
     name = choice("name", name, sorted(known - {"digits"}))
@@ -121,7 +121,7 @@ def spirals(seed: int = 0) -> Split:
     both coordinates. In the end all is brought to mean 0 and standard deviation 1, those of the
     training part.
     Raises ValueError on a bad seed.
-    After Lang & Witbrock 1988, "Learning to Tell Two Spirals Apart". Lesson 09.
+    After Lang & Witbrock 1988, "Learning to Tell Two Spirals Apart". Lessons 08 and 09.
     """
     generator = torch.Generator().manual_seed(one_seed(seed))
     y = torch.arange(800, device="cpu") % 2

@@ -1,6 +1,5 @@
 """Jobs on other processes and machines: submit, gather, one retry."""
 
-import os
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -10,7 +9,7 @@ from queue import SimpleQueue
 from .arguments import integer, require
 
 
-def start(name="processes", workers=None):
+def start(name, workers):
     """A context with a concurrent.futures.Executor.
 
     name: "processes" on this machine, or the address of a Dask scheduler, such as
@@ -18,7 +17,7 @@ def start(name="processes", workers=None):
     on a bad argument, and on entry OSError if no scheduler answers.
     """
     if name == "processes":
-        workers = os.cpu_count() if workers is None else integer("workers", workers, 1, 1024)
+        workers = workers if workers is None else integer("workers", workers, 1, 1024)
         return ProcessPoolExecutor(workers, get_context("spawn"))
     allowed = "'processes' or the address of a Dask scheduler, such as tcp://127.0.0.1:8786"
     require(isinstance(name, str) and "://" in name, "executor", allowed, name)
@@ -38,8 +37,9 @@ def gather(function, jobs, executor=None):
     """Yields the number and the result of function(*job) for each of `jobs`, as they are done.
 
     executor: a concurrent.futures.Executor; None runs one job after the other. A job whose worker
-    dies is tried once more; if that worker dies too, its result is None. Other errors are raised.
-    Jobs that have not begun are cancelled when the caller stops early.
+    dies is tried once more; if that worker dies too, its result is None. With its first dead worker
+    a process pool ends: all that it had not finished is tried once more, one job after the other.
+    Other errors are raised. Jobs that have not begun are cancelled when the caller stops early.
     """
     if executor is None:
         for k, job in enumerate(jobs):

@@ -37,7 +37,7 @@ RATES = (0.1, 0.03, 0.01, 0.003)
 FINE_RATES, FINE_GAINS = np.meshgrid(
     np.logspace(-3, 0.5, 16), 2**0.5 * 10 ** (np.arange(-8, 8) / 7), indexing="ij"
 )
-RECIPES = {  # arguments of build; 1/√blocks stands for the number
+RECIPES = {  # arguments of build, and two words of `recipes`: orthogonal, 1/√blocks
     "plain, half of He's gain": {"gain": 2**-0.5},
     "plain, 1.5 times He's gain": {"gain": 1.5 * 2**0.5},
     "plain, He's gain": {},
@@ -70,12 +70,12 @@ def recipes(seeds, recipe, depth):
     net = build(
         depth, 32, seed=[list(seeds)] * len(RATES), stack=(len(RATES), len(seeds)), **settings
     )
-    if orthogonal:
-        generator = torch.Generator().manual_seed(seeds[0])
+    for k, seed in enumerate([*seeds] * len(RATES) if orthogonal else []):
+        generator = torch.Generator().manual_seed(seed)
         for layer in net:
             if isinstance(layer, Linear):
-                for weight in layer.weight.data.flatten(0, -3):
-                    nn.init.orthogonal_(weight, generator=generator)
+                weight = layer.weight.data.flatten(0, -3)[k]
+                nn.init.orthogonal_(weight, generator=generator)
     return net
 
 
@@ -286,4 +286,6 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    from .experiments import main  # by its name, for other processes import `run` by it
+
     main()

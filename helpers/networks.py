@@ -167,7 +167,8 @@ class BatchNorm(Norm):
     eval(): normalizes by the running averages, so that no answer depends on the rest of the batch.
     Raises ValueError on an x of another shape or dtype, and in training on a batch of one, whose
     variance is 0.
-    Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. Lessons 03, 04 and 08.
+    Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. Lesson 06; in 03 to 09
+    by `build`.
     """
 
     @torch.inference_mode(False)
@@ -208,7 +209,7 @@ class LayerNorm(Norm):
     (*stack, batch, width). gamma, beta: (*stack, width), learned. There are no running averages: an
     example does not depend on its batch.
     Raises ValueError on an x of another shape or dtype.
-    Ba et al. 2016, "Layer Normalization". Lessons 03, 04 and 09.
+    Ba et al. 2016, "Layer Normalization". An exercise of lesson 03; in 09 by `build`.
     """
 
     def normalize(self, x, gamma, beta):
@@ -229,7 +230,7 @@ class Residual(nn.Module):
     a parameter, and learned: the branch is silent at first, but the scale has a gradient. Raises
     ValueError on a bad argument, and on a branch that returns another shape.
     He et al. 2015, "Deep Residual Learning", eq. 1 and 2. Bachlechner et al. 2020, "ReZero is All
-    You Need", for the learned scale that starts at 0. Lessons 06 and 07.
+    You Need", for the learned scale that starts at 0. Lessons 06 to 09 by `build`.
     """
 
     @torch.inference_mode(False)
@@ -304,7 +305,11 @@ def build(
     He et al. 2015, "Delving Deep into Rectifiers" (init) and "Deep Residual Learning" (skips). He
     et al. 2016, "Identity Mappings" (order "pre"). In every lesson.
     """
-    depth, width, inputs, classes, stack = _check_sizes(depth, width, inputs, classes, stack)
+    depth, width = integer("depth", depth, 1, 2000), integer("width", width, 1, 4096)
+    inputs, classes = integer("inputs", inputs, 1, MOST), integer("classes", classes, 1, MOST)
+    stack = sizes("stack", stack, STACK)
+    weights = width * (inputs + (depth - 1) * width + classes) * math.prod(stack)
+    few_enough("depth, width, inputs, classes and stack", weights)
     activation, norm = choice("activation", activation, ACTIVATIONS), choice("norm", norm, NORMS)
     skip, order = choice("skip", skip, (False, True)), choice("order", order, ORDERS)
     gain = nn.init.calculate_gain(activation) if gain is None else gain
@@ -368,7 +373,12 @@ def build_conv(
     is no stack here, and the layers are torch.nn's. Raises ValueError on a bad argument.
     He et al. 2015, "Deep Residual Learning", section 4.2. Lessons 01, 07 and 08.
     """
-    depth, channels, image = _check_conv_sizes(depth, channels, image)
+    depth = integer("depth", depth, 8, 2000)
+    require(depth % 6 == 2, "depth", "6n + 2, such as 8, 14, 20 or 56", depth)
+    channels, image = sizes("channels", channels, 4096), sizes("image", image, 4096)
+    require(len(channels) > 0, "channels", "a tuple of at least one integer", channels)
+    require(len(image) == 3, "image", "three integers: channels, height and width", image)
+    few_enough("depth and channels", 3 * (depth - 2) * sum(size**2 for size in channels))
     norm, skip = choice("norm", norm, ("none", "batch")), choice("skip", skip, (False, True))
     classes = integer("classes", classes, 1, MOST)
     generator = torch.Generator().manual_seed(one_seed(seed))
@@ -399,7 +409,7 @@ def build_conv(
 def cross_entropy(scores, y):
     """Mean cross-entropy, in nats, of scores (*stack, batch, classes) for each network: (*stack,).
 
-    y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError on anything else.
+    y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError on others. Lesson 07.
     """
     fine = isinstance(scores, torch.Tensor) and scores.dim() > 1 and scores.is_floating_point()
     fine = fine and scores.numel() > 0
@@ -412,27 +422,6 @@ def cross_entropy(scores, y):
     class_numbers("y", y, classes)
     flat = scores.flatten(0, -2), y.expand(rows).flatten()
     return nn.functional.cross_entropy(*flat, reduction="none").view(rows).mean(-1)
-
-
-def _check_sizes(depth, width, inputs, classes, stack):
-    """The sizes of `build` as Python's integers."""
-    depth, width = integer("depth", depth, 1, 2000), integer("width", width, 1, 4096)
-    inputs, classes = integer("inputs", inputs, 1, MOST), integer("classes", classes, 1, MOST)
-    stack = torch.Size(sizes("stack", stack, STACK))
-    weights = width * (inputs + (depth - 1) * width + classes) * math.prod(stack)
-    few_enough("depth, width, inputs, classes and stack", weights)
-    return depth, width, inputs, classes, stack
-
-
-def _check_conv_sizes(depth, channels, image):
-    """The sizes of `build_conv` as Python's integers."""
-    depth = integer("depth", depth, 8, 2000)
-    require(depth % 6 == 2, "depth", "6n + 2, such as 8, 14, 20 or 56", depth)
-    channels, image = sizes("channels", channels, 4096), sizes("image", image, 4096)
-    require(len(channels) > 0, "channels", "a tuple of at least one integer", channels)
-    require(len(image) == 3, "image", "three integers: channels, height and width", image)
-    few_enough("depth and channels", 3 * (depth - 2) * sum(size**2 for size in channels))
-    return depth, channels, image
 
 
 def _draws(generator, size):

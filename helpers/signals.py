@@ -58,7 +58,6 @@ class Profile:
 
     With over 8192 values in a layer, counts takes every k-th example, and counts it k times (of a
     layer that overflows, every k-th finite value).
-    Lessons 01 to 07 and 09.
     """
 
     mean: np.ndarray
@@ -108,7 +107,7 @@ def activations(net: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tensor,
     net: an nn.Sequential, such as `build` makes. x: (batch, inputs) or (*stack, batch, inputs).
     z, a: (*stack, batch, width), without gradients. The mode, train or eval, is the network's, and
     the network stays as it is. Raises ValueError on another module; `profile` reads more of them.
-    Lessons 01, 02, 03 and 05.
+    Lessons 01, 02, 03, 05, 07 and 09.
     """
     require(isinstance(net, nn.Sequential), "net", "an nn.Sequential, such as build makes", net)
     _check_batch(x, None, net.parameters(), any_dtype=False)
@@ -175,9 +174,11 @@ def profile(
     and no other activation does.) Of a compiled network, the original is described.
     x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
     dtype: "float16", "bfloat16", "float32" or "float64" computes the pass in it, so that an
-    overflow can be met for real. None takes x and the network as they are, with torch.autocast.
+    overflow can be met for real. None takes x and the network as they are, under the caller's
+    torch.autocast, if it is on.
     It runs on the CPU, in the mode, train or eval, of the network, which stays as it is, running
     averages included. Raises ValueError on a bad argument, and on a network that it cannot read.
+    Lessons 02, 03, 05, 06 and 07.
     """
     bins = integer("bins", bins, 2, 127)
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, DTYPES)]
@@ -259,15 +260,15 @@ class _Seen(NamedTuple):
 
     records: list  # one for each network
     shape: torch.Size  # of z
-    edge: object  # of autograd's graph, to the stream, or to z, where there is none
+    edge: object  # where autograd's graph holds the stream, or z, if there is none
     node: object  # of autograd's graph, which has made z
 
 
 class _Watch:
     """What a pass shows, in the order in which it runs.
 
-    seen: a _Seen for each activation. products: from the node of autograd's graph that a layer with
-    a weight has made to that weight.
+    seen: a _Seen for each activation. products: for each node of autograd's graph that was made by
+    a layer with a weight, that weight.
     """
 
     def __init__(self, bins, labels):

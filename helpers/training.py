@@ -22,7 +22,6 @@ from .arguments import (
     per_network,
     plain,
     require,
-    shown,
 )
 from .datasets import Split
 from .executors import gather
@@ -61,7 +60,7 @@ class Trainer:
     data: a Split. An epoch goes once through its training part, in an order drawn from `seed`, and
     leaves out what is too little for a last step. lr, batch: as in `fit`; both can be changed
     between two steps. The network is put in train mode. Raises ValueError on a bad argument.
-    Lessons 02, 04, 05, 07 and 09.
+    Lessons 02, 04, 05 and 07, and 09 by its Run.
     """
 
     @torch.inference_mode(False)
@@ -145,7 +144,8 @@ def fit(
     (the stop button) ends the run; the finished epochs are returned. The network stays in train
     mode. In half precision, steps too small for a weight's last digit are lost.
 
-    Raises ValueError on a bad argument, before the first step. Lessons 01, 03, 04, 07 and 08.
+    Raises ValueError on a bad argument, before the first step. Lessons 01, 03, 04 and
+    06 to 08.
     """
     settings = {"lr": lr, "batch": batch, "momentum": momentum, "seed": seed}
     trainer, epochs, rate = _start(net, data, epochs=epochs, schedule=schedule, **settings)
@@ -190,15 +190,16 @@ def _history(rows, stack, stopped=False):
 def predict(net, x):
     """Scores of `net` in eval mode, without a gradient. Each module's mode is left as it was.
 
-    Raises ValueError if net does not take an x of this shape and dtype. Lesson 09.
+    Raises ValueError if net does not take an x of this shape and dtype.
     """
     require(isinstance(net, nn.Module), "net", "a torch.nn.Module", net)
+    require(isinstance(x, torch.Tensor), "x", "a tensor", x)
     modes = [(module, module.training) for module in net.modules()]
     try:
         with torch.no_grad():
             return net.eval()(x)
-    except (RuntimeError, TypeError, IndexError, AttributeError) as failure:
-        given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else shown(x)
+    except (RuntimeError, IndexError) as failure:
+        given = f"{x.dtype} of shape {tuple(x.shape)}"
         reason = str(failure).strip().partition("\n")[0]
         raise ValueError(f"x must be what net takes, got {given}: {reason}") from failure
     finally:
@@ -210,7 +211,7 @@ def error(net, x, y):
     """Share of wrong answers in eval mode, 0 to 1, for each network: shape (*stack,).
 
     x: (examples, features); y: (examples,), class numbers, int64. An answer with a score that is
-    not finite is wrong. Raises ValueError on a bad argument. Lessons 01, 03 and 08.
+    not finite is wrong. Raises ValueError on a bad argument. Lessons 01, 07 and 08.
     """
     _check_examples(x, y)
     scores = _scores(net, x, y)
@@ -262,8 +263,8 @@ class Sweep:
     """What `sweep` found: arrays with one axis for each entry of `grid`, in its order.
 
     grid: name and values of each axis. loss, train_error, test_error: of the last epoch, as in
-    History; NaN where training did not come to its end. diverged: as in History. failed: where a
-    worker died twice.
+    History; NaN where training did not come to its end. diverged: as in History. failed: where
+    workers died and the second try did not come to its end, either.
     """
 
     grid: dict
@@ -284,8 +285,8 @@ def sweep(grid, data, *, executor=None, progress=True, **fixed):
     What can be stacked (gain, lr, seed) trains as one stack. The rest, such as different depths,
     trains one after the other, or side by side on `executor`, any concurrent.futures.Executor: a
     ProcessPoolExecutor or, on many machines, dask.distributed.Client(...).get_executor(). The
-    results are the same. A part whose worker dies is tried once more; if that one dies too, its
-    cells are marked as failed. An interrupt ends the sweep; what is finished is returned.
+    results are the same. If a worker dies, `gather` says what is tried once more; where that fails,
+    too, the cells are marked as failed. An interrupt ends the sweep; what is finished is returned.
 
     Raises ValueError on a bad name or value, before anything is trained. Lessons 06 and 08.
     """

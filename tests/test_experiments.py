@@ -16,7 +16,7 @@ import pytest
 import torch
 from distributed import LocalCluster
 
-from helpers import build, digits, experiments, fit, recorded
+from helpers import Linear, build, digits, experiments, fit, recorded
 from helpers.datasets import DATA, DamagedData, save
 from helpers.executors import start
 from helpers.experiments import EXPERIMENTS, RECIPES, Experiment, main, record
@@ -399,6 +399,21 @@ def test_processes_and_a_dask_cluster_record_the_same_and_go_on(
 
 
 @pytest.mark.slow
+def test_the_command_as_it_is_typed_trains_on_a_dask_cluster(address, tmp_path):
+    """`python -m` gives the module another name; the workers import it by its own."""
+    command = [sys.executable, "-m", "helpers.experiments", "depths", "--seeds", "1"]
+    command += ["--out", str(tmp_path), "--executor", address]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        while not list(tmp_path.glob("depths.part/[0-9]*.npz")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
 def test_a_run_whose_worker_dies_is_tried_once_more(tiny, tmp_path, monkeypatch):
     """The first of two runs ends the pool's worker, and the second, which has not begun, the next one."""
     monkeypatch.setattr(experiments, "start", start)
@@ -428,8 +443,12 @@ def test_every_recipe_builds():
     for recipe in RECIPES:
         net = experiments.recipes([0, 1], recipe, depth=4)
         assert net(digits(0).x[:2]).shape == (4, 2, 2, 10)
+        weight = next(layer for layer in net if isinstance(layer, Linear)).weight
+        assert torch.equal(weight[0, 0], weight[3, 0]) and not torch.equal(*weight[0])
     weight = experiments.recipes([0, 1], "plain, tanh, orthogonal", depth=4)[2].weight[1, 1]
     np.testing.assert_allclose((weight @ weight.T).detach(), np.eye(32), atol=1e-5)
+    [[alone]] = experiments.recipes([1], "plain, tanh, orthogonal", depth=4)[2].weight[:1]
+    assert torch.equal(weight, alone), "a start depends on its seed alone"
 
 
 def test_what_is_recorded_does_not_depend_on_global_settings(tiny, tmp_path, hostile_settings):

@@ -31,6 +31,39 @@ UNNUMBERED = ("diploma thesis", "Summer School")  # works that have neither an i
 SOURCES = [path for path in (ROOT / "helpers").rglob("*.py") if path.stem != "__init__"]
 
 
+def imports(cell):
+    """The names that a cell of code imports from helpers."""
+    code = "\n".join(line for line in cell.source.splitlines() if not line.startswith("%"))
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    return {alias.name for node in nodes if node.module == "helpers" for alias in node.names}
+
+
+def listed(docstring):
+    """The lessons that a docstring names: "Lessons 01, 04 and 06 to 08." are 1, 4, 6, 7 and 8."""
+    if "In every lesson" in docstring:
+        return {*range(1, 10)}
+    named = set()
+    for numbers in re.findall(r"[Ll]essons? (\d\d(?:(?:,| and| to)\s+\d\d)*)", docstring):
+        for first, last in re.findall(r"(\d\d)(?:\s+to\s+(\d\d))?", numbers):
+            named |= {*range(int(first), int(last or first) + 1)}
+    return named
+
+
+def test_a_docstring_names_the_lessons_that_use_what_it_describes():
+    users = {}
+    for name, notebook in LESSONS.items():
+        for cell in notebook.cells:
+            for used in imports(cell) if cell.cell_type == "code" else ():
+                users.setdefault(used, set()).add(int(name[:2]))
+    assert listed("Lessons 01, 04 and\n    06 to 08.") == {1, 4, 6, 7, 8} and "build" in users
+    wrong = {
+        name: sorted(lessons)
+        for name, lessons in users.items()
+        if not lessons <= listed(getattr(helpers, name).__doc__)
+    }
+    assert wrong == {}
+
+
 # --- the lessons --------------------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,6 @@ def check(name, answer, seed=0):
     """Prints whether `answer`, a function, solves the exercise `name`; raises Mistake, with the likely reason, if not.
 
     The trial instances are drawn from `seed`. An answer that still has the exercise's `...` is no error. Raises ValueError if
-    no lesson has an exercise of that name.
+    no lesson has an exercise of that name. In every lesson.
     """
     judge.check(name, answer, EXERCISES, seed)

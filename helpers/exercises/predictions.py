@@ -9,7 +9,7 @@ def compare(prediction, measured, unit=""):
     """Prints the reader's prediction beside what was measured, both numbers; asks for a prediction that is ... or None.
 
     The verdict is a factor, or for the unit "%" the difference in points. A prediction in words is repeated without one.
-    Raises ValueError if `measured` is no number, or `prediction` neither a number nor a text.
+    Raises ValueError if `measured` is no number, or `prediction` neither a number nor a text. Lesson 04.
     """
     measured = real("measured", "a number", measured)
     if prediction is ... or prediction is None:

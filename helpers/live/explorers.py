@@ -38,8 +38,8 @@ def texts(head, *rows, form=""):
 
 
 class Networks:
-    """Networks of one seed, as `build` makes them with settings, but for rounding. A gain scales the
-    weights, and does not draw them anew: half of the time that a picture takes."""
+    """Networks of one seed, as `build` makes them with settings, but for rounding. A gain only
+    scales the weights: drawing them anew would take half of a picture's time."""
 
     def __init__(self, seed):
         self.seed, self.settings = seed, None
@@ -154,7 +154,7 @@ class Explorer(Live):
     where they are not None: norm, by name; batch, the examples that are normalized together, 2 to
     256; gamma, 0 to 3, and beta, -3 to 3, of every norm; skip, branch_scale, 0 to 1, and order, as
     in `build`. backward: shows the signal that the layers work on (the stream of `Profile`) and the
-    gradient of the loss, not the pre-activations. seed: of the weights.
+    gradient of the loss, not the pre-activations. seed: of the weights. Lessons 02, 03, 05 and 06.
     """
 
     def __init__(
@@ -199,8 +199,8 @@ def product(x, y, seed, factor, depth, activation):
 
 def shares_of_last(x, y, seed, skip, factor, depth, activation):
     """The real network's gradients after each of the steps 0 to depth, as shares of the last."""
-    shape = {"inputs": 64, "classes": 10, "gain": UNIT_GAIN[activation], "seed": seed}
-    net = build(depth + 1, 128, activation=activation, skip=skip, **shape)
+    gain = UNIT_GAIN[activation]
+    net = build(depth + 1, 128, activation=activation, skip=skip, gain=gain, seed=seed)
     layers = [layer for layer in net.modules() if isinstance(layer, Linear)]
     for layer in layers[1:-1]:  # the first only brings 64 to 128
         layer.weight.data *= factor
@@ -215,7 +215,7 @@ class ProductExplorer(Live):
     factor: the derivative F′ of each layer's function, -1 to 1.5; with skips F′ + 1 multiplies the
     gradient. depth: 1 to 200. A step of the real network is an activation and 128 x 128 weights,
     whose gain multiplies a gradient's size by |factor| where the activation is steepest (a ReLU:
-    where one half of the units pass). Gradients are divided by the last, and float64.
+    where one half of the units pass). Gradients are divided by the last, and float64. Lesson 06.
     """
 
     def __init__(self, *, factor=0.85, depth=30, activation="relu", seed=1):
@@ -267,7 +267,7 @@ class RecurrentExplorer(Live):
     gain: 0 to 4, of 64 x 64 weights. steps: 1 to 200. matrix: "random", independent entries;
     "symmetric", the same, but mirrored at the diagonal; "orthogonal", which keeps every length but
     for the gain. In all three the mean square of the singular values is about gain². Dashed: gain
-    and spectral radius (the size of the largest eigenvalue) to the power of the steps.
+    and spectral radius (the size of the largest eigenvalue) to the power of the steps. Lesson 08.
     """
 
     def __init__(self, *, gain=1.0, steps=50, matrix="random", seed=1):
@@ -336,12 +336,12 @@ class AveragesExplorer(Live):
 
     The unit is the first of a linear layer on the digits. mode: "train" or "eval"; batches: how many
     training batches it has seen, 0 to 100; batch: examples in each, 2 to 256; momentum: 0.01 to 1;
-    seed: of the draw of the batches, with replacement.
+    seed: of the draw of the batches, with replacement. Lesson 03.
     """
 
     def __init__(self, *, mode="eval", batches=5, batch=32, momentum=0.1, seed=0):
         data = digits(0)
-        layer = build(1, 1, inputs=64, classes=10, gain=2.0, seed=2)[0]
+        layer = build(1, 1, gain=2.0, seed=2)[0]
         with torch.no_grad():
             compute = partial(averages, layer(data.x), layer(data.x_test), one_seed(seed))
         settings = {"mode": mode, "batches": batches, "batch": batch, "momentum": momentum}
@@ -387,7 +387,7 @@ class MapExplorer(Live):
 
     histories: for each name (such as "none" and "batch") the History of a stack of shape (len(lr),
     len(gain)). lr, gain: the values along the axes. Of stopped runs it shows the epochs that all
-    have finished.
+    have finished. Lesson 04.
     """
 
     def __init__(self, histories, lr, gain):
@@ -461,7 +461,7 @@ def depths(record, axes, now, depth, norm=None, skip=None):
 class DepthExplorer(Live):
     """Train and test error against depth, as recorded by `python -m helpers.experiments depths`, and
     how the chosen depth was trained. A button trains it now, from a seed that was not recorded, in
-    a thread of its own, which ends early only if the figure is closed, and is followed.
+    a thread of its own. Each epoch is shown; closing the figure ends it.
 
     depth: a recorded one. norm: "none" or "batch"; None is "batch", without a control. skip: whether
     the networks have skips; None is False, without a control. Lessons 01 and 07.
@@ -556,7 +556,7 @@ class SurfaceExplorer(Live):
 
     surfaces: from one to three names to the losses on a square grid, (n, n) arrays, tensors or lists,
     whose rows go along the first direction. The trained network stands in the middle. radius: half a
-    side of the square. What is not finite is drawn as the highest loss.
+    side of the square. What is not finite is drawn as the highest loss. Lesson 07.
     """
 
     def __init__(self, surfaces, radius=1.0):

@@ -38,6 +38,10 @@ const live = (() => {
     if (node.textContent !== text) node.textContent = text
   }
 
+  function put(node, name, text) {
+    if (node.getAttribute(name) !== text) node.setAttribute(name, text)
+  }
+
   // Writes rows of texts into a table.
   function fill(table, rows) {
     const known = rows.length === table.rows.length && rows.every((cells, row) => cells.length === table.rows[row].cells.length)
@@ -78,9 +82,10 @@ const live = (() => {
     return { paper, ink: style.color, lines, grid, limit, font: style.fontFamily }
   }
 
-  function mix(colors, share) {
-    const place = share * (colors.length - 1), k = Math.min(Math.floor(place), colors.length - 2)
-    const [from, to] = [rgb(colors[k]), rgb(colors[k + 1])]
+  // Of tones, each [red, green, blue], the one at this share of the way from the first to the last.
+  function mix(tones, share) {
+    const place = share * (tones.length - 1), k = Math.min(Math.floor(place), tones.length - 2)
+    const [from, to] = [tones[k], tones[k + 1]]
     return from.slice(0, 3).map((part, at) => part + (to[at] - part) * (place - k))
   }
 
@@ -148,6 +153,7 @@ const live = (() => {
   function trace(context, line, x, y, colors, pale) {
     const kind = KINDS[line.kind], color = kind.ink ? colors.ink : colors.lines[line.color ?? line.style]
     context.strokeStyle = context.fillStyle = color
+    context.lineJoin = line.x.length > 100 ? 'bevel' : 'round'  // a round one of many takes time, and is not seen
     context.globalAlpha = pale ? 0.4 : 1
     if (kind.width) {
       const width = pale ? 3 : kind.width, dashes = kind.dashed ? DASHES[line.style] : kind.dash || []
@@ -180,7 +186,7 @@ const live = (() => {
 
   function shade(context, shades, x, y, colors) {
     const rows = shades.values.length / shades.columns, image = new ImageData(shades.columns, rows)
-    const tones = shades.colors ?? [colors.paper, colors.ink]
+    const tones = (shades.colors ?? [colors.paper, colors.ink]).map(rgb)
     const ramp = Array.from({ length: 256 }, (_, k) => mix(tones, k / 255))
     function tone(value) {
       const share = Math.min(Math.max(value / shades.top || 0, 0), 1)
@@ -215,7 +221,6 @@ const live = (() => {
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h]
     context.setTransform(dots, 0, 0, dots, 0, 0)
     context.clearRect(0, 0, width, height)
-    context.lineJoin = 'round'
     context.font = `11px ${colors.font}`
     const named = panel.lines.filter((line) => line.name && line.x.length)
     const size = (text) => context.measureText(text).width
@@ -455,7 +460,6 @@ const live = (() => {
       point({ column, row: Math.min(Math.max(row + up, 0), heights(panel).length - 1) })
     })
 
-    const put = (node, name, text) => { if (node.getAttribute(name) !== text) node.setAttribute(name, text) }
     function show(next, pinned, named) {
       const known = same([next, pinned, named], [panel, pins, names])  // in a film, some panels seldom change
       const at = cursor && places(panel)[cursor.column]  // the place stays where its column's number changes
@@ -504,6 +508,7 @@ const live = (() => {
     const [low, high] = list ? [0, list.length - 1] : [spec.low, spec.high]
     const digits = step < 1 ? 2 : 0
     const slider = element('input', { ...mine, type: 'range', min: low, max: high, step })
+    let marked = []
     let exact = null  // the value as it was set, which may lie between two steps, until the reader moves this control
     const track = element('div', { class: 'live-track' }, slider)
     const text = (value) => (list ? spec.labels[value] : (+value).toFixed(digits))
@@ -533,8 +538,8 @@ const live = (() => {
         tellValue()
       },
       marks(found) {
-        if (JSON.stringify(found) === track.dataset.marks) return
-        track.dataset.marks = JSON.stringify(found)
+        if (same(found, marked)) return
+        marked = found
         if (found.length) root.classList.add('live-marked')
         for (const old of track.querySelectorAll('.live-mark')) old.remove()  // the slider itself stays, with its focus
         for (const [value, words] of found) {
@@ -557,7 +562,7 @@ const live = (() => {
   // draws, rename(buttons), lose(), and stop().
   function figure(root, { controls, buttons = [], origin = null, ask, press }) {
     const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
-    let generation = 0, start = origin, picture = null, pinned = null, waiting = null, colors = null
+    let generation = 0, start = origin, picture = null, pinned = null, waiting = null, colors = null, lines, width
     const specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
     const button = (name, meaning, act) => {
       const made = element('button', { type: 'button', title: meaning }, name)
@@ -620,10 +625,9 @@ const live = (() => {
       })
       fill(table, picture.table)
       write(said, picture.sentence)
-      const lines = JSON.stringify(picture.code)
-      if (code.dataset.lines !== lines) {  // else left alone, so that it can be marked and copied
-        code.dataset.lines = lines
-        code.replaceChildren(...(picture.code ?? []).map(([name, line]) => element('p', {}, `${name}: `, element('code', {}, line))))
+      if (!same(picture.code, lines)) {  // else left alone, so that it can be marked and copied
+        lines = picture.code
+        code.replaceChildren(...lines.map(([name, line]) => element('p', {}, `${name}: `, element('code', {}, line))))
       }
       write(note, pinned ? `Pale lines: pinned at ${specs.map(({ spec: { name } }) => `${name} ${pinned.settings[name]}`).join(', ')}.` : '')
       for (const { spec, control } of specs) control.marks(picture.marks.filter(([name]) => name === spec.name).map(([, ...mark]) => mark))
@@ -634,9 +638,8 @@ const live = (() => {
       colors = null
       for (const panel of drawn) panel.resize()
     }
-    const resized = new ResizeObserver(repaint)
+    const resized = new ResizeObserver(() => { if (width !== (width = root.clientWidth)) repaint() })
     resized.observe(root)
-    resized.observe(panels)
     const themed = new MutationObserver(repaint)
     for (const node of [document.documentElement, document.body]) themed.observe(node, { attributes: true })
     const dark = window.matchMedia('(prefers-color-scheme: dark)')
@@ -646,7 +649,7 @@ const live = (() => {
     function rename(buttons) {
       buttons.forEach(([name, meaning], k) => {
         write(pressed[k], name)
-        if (pressed[k].title !== meaning) pressed[k].title = meaning
+        put(pressed[k], 'title', meaning)
       })
     }
 
@@ -698,11 +701,12 @@ const live = (() => {
       press: (name) => (gone() ? shown.lose() : model.send({ press: name })),
     })
     let answer = null
+    const tell = () => { answer = null; if (!gone()) model.send({ drawn: model.get('shown').number }) }
     const update = () => {
       if (!model.get('shown').panels) return
       shown.show(model.get('shown'))
       // The pictures of a film are answered, so that no more of them come than are drawn; not each, which would take the kernel's time.
-      if (model.get('shown').number != null) answer ??= setTimeout(() => { answer = null; model.send({ drawn: model.get('shown').number }) }, 150)
+      if (model.get('shown').number != null) answer ??= setTimeout(tell, 150)
     }
     const rename = () => shown.rename(model.get('buttons'))
     el.append(element('style', {}, `.${model.get('still')}, .jp-OutputArea-child:has(.${model.get('still')}) { display: none }`))

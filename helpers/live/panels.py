@@ -65,7 +65,7 @@ class Line:
 
 @dataclass
 class Shades:
-    """A table of values (rows, columns) as colours, over the rectangle from x, low and high, and y.
+    """A table of values (rows, columns) as colours. x, y: ends of the rectangle that it fills.
 
     quantity: what the values are called; percent: they are shares. top: full colour stands for it,
     and more. root: shades follow the square root, so that small values are seen. colors: from none
@@ -264,7 +264,7 @@ def draw_shades(ax, shades):
     place = {"extent": (*shades.x, *shades.y), "aspect": "auto", "origin": "lower"}
     strengths = shades.strengths()
     ax.imshow(strengths, colors, vmin=0, vmax=1, interpolation="nearest", **place)
-    for (row, column), strength in np.ndenumerate(strengths if shades.texts else np.zeros((0, 0))):
+    for (row, column), strength in np.ndenumerate(strengths) if shades.texts else ():
         dark = np.dot(np.power(to_rgb(colors(strength)), 2.2), (0.2126, 0.7152, 0.0722)) < 0.18
         text, ink = shades.texts[row][column], "white" if dark else "black"
         ax.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
@@ -276,7 +276,8 @@ def draw_shades(ax, shades):
 def show(fig, alt):
     """Shows a Matplotlib figure with an alternative text, sharp on every screen, and closes it.
 
-    fig: what `plt.subplots()` returns first. alt: what is to be seen, in words.
+    fig: what `plt.subplots()` returns first. alt: what is to be seen, in words. Raises ValueError on
+    anything else. In every lesson.
     """
     from IPython.display import display
     from matplotlib import pyplot

@@ -98,7 +98,7 @@ class Run:
     @property
     def diverged(self):
         """Whether the loss has stopped being a finite number."""
-        return not np.isfinite(self.loss[-1:]).all()
+        return bool(self.loss) and not math.isfinite(self.loss[-1])
 
     def turn(self, lr, batch):
         """Goes on with this learning rate and batch size. Returns the names of what has changed."""

@@ -124,6 +124,11 @@ class Live(anywidget.AnyWidget):
         """Does what other settings ask for."""
         self.show()
 
+    def set_state(self, sync_data):
+        """Takes the page's traits, not while another thread sends: traitlets would lose a picture."""
+        with self.lock:
+            super().set_state(sync_data)
+
     def hear(self, message):
         """Does what the button says that was pressed in the page."""
         if message.get("press") in self.pressed:
@@ -166,17 +171,19 @@ class Live(anywidget.AnyWidget):
             print("This figure was closed when its cell ran again. Run the line that made it.")
             return
         close_previous(self)
-        around = STILL.format(self.still, html.escape(self.alt))
-        data, metadata = bundle(draw(self.picture), self.alt, around)
+        with self.lock:  # words and picture of the same moment
+            alt, figure = self.alt, draw(self.picture)
+        data, metadata = bundle(figure, alt, STILL.format(self.still, html.escape(alt)))
         display(data, metadata=metadata, raw=True)
         live, metadata = self._repr_mimebundle_()
         display({**live, "text/plain": ""}, metadata=metadata, raw=True)
 
 
 def encode(value):
-    """Data as the page gets it: dicts for dataclasses, the bytes of float64 for arrays."""
+    """Data as the page gets it: dicts for dataclasses, the bytes of float64 for arrays, None for
+    empty ones."""
     if isinstance(value, np.ndarray):
-        return np.ascontiguousarray(value, np.float64).tobytes()
+        return np.ascontiguousarray(value, np.float64).tobytes() or None  # fewer parts of a message
     if is_dataclass(value):
         return {name: encode(part) for name, part in vars(value).items()}
     return [encode(part) for part in value] if isinstance(value, (list, tuple)) else value
