@@ -409,7 +409,7 @@ def build_conv(
 def cross_entropy(scores, y):
     """Mean cross-entropy, in nats, of scores (*stack, batch, classes) for each network: (*stack,).
 
-    y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError on others. Lesson 07.
+    y: class numbers, int64, (batch,) or (*stack, batch). Raises ValueError if not. Lesson 07.
     """
     fine = isinstance(scores, torch.Tensor) and scores.dim() > 1 and scores.is_floating_point()
     fine = fine and scores.numel() > 0
