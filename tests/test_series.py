@@ -239,7 +239,8 @@ def imported(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "helpers")))
 def test_imports_go_one_way(path):
-    """A module of the model code imports earlier ones only (and itself, where it is run as a command); a subpackage imports the model code, and SUBPACKAGES says what else."""
+    """A module of the model code imports earlier ones only, and itself, where it is a command. A subpackage imports the model code, and
+    SUBPACKAGES says what else."""
     own = path.relative_to(ROOT / "helpers").with_suffix("").parts[0]
     assert own in MODEL or own in SUBPACKAGES, f"{own} is not in the plan"
     allowed = (

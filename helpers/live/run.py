@@ -327,7 +327,8 @@ class Worker:
     def take_step(self):
         """Trains a step. Shows it, if that is due: only such a step is watched."""
         begin = time.monotonic()
-        watch = self.left <= 1 or (begin >= self.due and self.shown - self.drawn < AHEAD)
+        due = self.run.step > 0 and begin >= self.due  # the first step tells the pace
+        watch = self.left <= 1 or (due and self.shown - self.drawn < AHEAD)
         if not self.run.diverged:
             self.run.advance(watch=watch)
         with self.lock:
