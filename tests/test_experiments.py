@@ -404,9 +404,11 @@ def test_the_command_as_it_is_typed_trains_on_a_dask_cluster(address, tmp_path):
     command = [sys.executable, "-m", "helpers.experiments", "depths", "--seeds", "1"]
     command += ["--out", str(tmp_path), "--executor", address]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 600
     try:
         while not list(tmp_path.glob("depths.part/[0-9]*.npz")):
             assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
             time.sleep(0.1)
     finally:
         process.kill()

@@ -503,6 +503,41 @@ def test_what_comes_late_to_a_closed_explorer_is_dropped():
     assert explorer.picture is None
 
 
+def test_a_move_of_the_page_waits_while_another_thread_sends():
+    """Else traitlets would hold back what is sent, and could lose it."""
+    explorer, held, go = Explorer(depth=3, width=8), threading.Event(), threading.Event()
+
+    def send():
+        with explorer.lock:
+            held.set()
+            assert go.wait(90)
+            assert explorer.state["depth"] == 3 and not explorer._cross_validation_lock
+
+    sending = Thread(target=send)
+    sending.start()
+    assert held.wait(90)
+    asked = {"settings": {"depth": 4}, "generation": 0}
+    moving = Thread(target=explorer.set_state, args=({"asked": asked},))
+    moving.start()
+    moving.join(0.1)
+    go.set()
+    sending.join()
+    moving.join()
+    assert sending.failed is None and explorer.state["depth"] == 4
+
+
+class Thread(threading.Thread):
+    """A thread that keeps what it failed with."""
+
+    failed = None
+
+    def run(self):
+        try:
+            super().run()
+        except BaseException as failure:  # noqa: BLE001, told by the test
+            self.failed = failure
+
+
 def test_a_closed_explorer_says_that_its_line_must_be_run_again(capsys):
     explorer = Explorer(depth=3, width=8)
     explorer.close()

@@ -329,6 +329,7 @@ def test_the_page_gets_the_data_as_it_is():
     [lines, grid] = sent["panels"]
     assert np.frombuffer(lines["lines"][0]["y"]).tolist() == [1, INF]
     assert np.frombuffer(lines["lost"]).tolist() == [2.0] and lines["y"]["log"] is True
+    assert encode(np.zeros(0)) is None
     assert grid["shades"]["columns"] == 2 and grid["x"]["ticks"] == [[0, "0.1"], [1, "0.3"]]
     assert np.array_equal(
         np.frombuffer(grid["shades"]["values"]), [0.05, 0.951, NAN, 1], equal_nan=True

@@ -433,6 +433,7 @@ def test_only_steps_that_are_shown_are_watched(small, monkeypatch):
     train(small, 200)
     press(small, "pause")
     assert shown == [step + 1 for step in watched] and len(watched) < small.run.step / 2
+    assert watched[0] > 0, "the first step tells how long one takes"
 
 
 def test_no_more_pictures_are_sent_than_the_page_draws(small):

@@ -153,7 +153,7 @@ const live = (() => {
   function trace(context, line, x, y, colors, pale) {
     const kind = KINDS[line.kind], color = kind.ink ? colors.ink : colors.lines[line.color ?? line.style]
     context.strokeStyle = context.fillStyle = color
-    context.lineJoin = line.x.length > 100 ? 'bevel' : 'round'  // a round one of many takes time, and is not seen
+    context.lineJoin = line.x.length > 100 ? 'bevel' : 'round'  // many round ones take time, and are not seen
     context.globalAlpha = pale ? 0.4 : 1
     if (kind.width) {
       const width = pale ? 3 : kind.width, dashes = kind.dashed ? DASHES[line.style] : kind.dash || []
@@ -258,6 +258,7 @@ const live = (() => {
     for (const line of pins.lines) trace(context, line, x, y, colors, true)
     const inks = panel.shades?.colors ? { ...colors, lines: LIGHT, ink: 'black', paper: 'white' } : colors  // such shades are the same in the dark
     for (const line of panel.lines) trace(context, line, x, y, inks)
+    context.lineJoin = 'round'
     if (panel.limit) {
       const [name, value, side] = panel.limit
       context.strokeStyle = context.fillStyle = colors.limit
@@ -627,7 +628,7 @@ const live = (() => {
       write(said, picture.sentence)
       if (!same(picture.code, lines)) {  // else left alone, so that it can be marked and copied
         lines = picture.code
-        code.replaceChildren(...lines.map(([name, line]) => element('p', {}, `${name}: `, element('code', {}, line))))
+        code.replaceChildren(...(lines ?? []).map(([name, line]) => element('p', {}, `${name}: `, element('code', {}, line))))
       }
       write(note, pinned ? `Pale lines: pinned at ${specs.map(({ spec: { name } }) => `${name} ${pinned.settings[name]}`).join(', ')}.` : '')
       for (const { spec, control } of specs) control.marks(picture.marks.filter(([name]) => name === spec.name).map(([, ...mark]) => mark))
@@ -638,7 +639,7 @@ const live = (() => {
       colors = null
       for (const panel of drawn) panel.resize()
     }
-    const resized = new ResizeObserver(() => { if (width !== (width = root.clientWidth)) repaint() })
+    const resized = new ResizeObserver(([{ contentRect }]) => { if (width !== (width = contentRect.width)) repaint() })
     resized.observe(root)
     const themed = new MutationObserver(repaint)
     for (const node of [document.documentElement, document.body]) themed.observe(node, { attributes: true })

@@ -242,7 +242,7 @@ class Worker:
         self.lock = threading.Lock()  # held to start the thread, and to change what several change
         self.shown = self.drawn = 0  # pictures shown, and drawn by the page
         self.heard = self.due = 0.0  # when the page last answered; when the next picture may come
-        self.pace = 0.0  # seconds that the last step took which was not shown
+        self.pace = None  # seconds that the last step took which was not shown, if there was one
         self.unwatched = False  # whether there is a later step than the last that was watched
         self.closed = False
 
@@ -327,7 +327,7 @@ class Worker:
     def take_step(self):
         """Trains a step. Shows it, if that is due: only such a step is watched."""
         begin = time.monotonic()
-        due = self.run.step > 0 and begin >= self.due  # the first step tells the pace
+        due = self.pace is not None and begin >= self.due
         watch = self.left <= 1 or (due and self.shown - self.drawn < AHEAD)
         if not self.run.diverged:
             self.run.advance(watch=watch)
@@ -338,7 +338,7 @@ class Worker:
             self.pace = time.monotonic() - begin
         else:
             self.present()
-            cost = time.monotonic() - begin - self.pace
+            cost = time.monotonic() - begin - (self.pace or 0.0)
             self.due = max(begin, self.due + max(PERIOD, cost / SHARE))
 
     def follow(self):
@@ -354,7 +354,7 @@ class Worker:
     def begin(self, note=""):
         """A new network, by the settings."""
         self.run = Run(**self.settings, seed=self.seed)
-        self.unwatched = False
+        self.unwatched, self.pace = False, None
         self.present(note)
 
     def keep(self):

@@ -172,8 +172,8 @@ class Live(anywidget.AnyWidget):
             return
         close_previous(self)
         with self.lock:  # words and picture of the same moment
-            alt, figure = self.alt, draw(self.picture)
-        data, metadata = bundle(figure, alt, STILL.format(self.still, html.escape(alt)))
+            alt, picture = self.alt, self.picture
+        data, metadata = bundle(draw(picture), alt, STILL.format(self.still, html.escape(alt)))
         display(data, metadata=metadata, raw=True)
         live, metadata = self._repr_mimebundle_()
         display({**live, "text/plain": ""}, metadata=metadata, raw=True)

@@ -435,16 +435,18 @@ def test_the_picture_is_sharp_and_dark_where_the_page_is_and_fits_a_narrow_windo
     page.wait_for_function("document.querySelector('.live').dataset.dark === 'false'")
     light = pixels(figure)
     lab.set_theme(page, "Dark")
-    page.wait_for_function("document.querySelector('.live').dataset.dark === 'true'")
-    assert whole(figure) and pixels(figure) != light
-    corner = "canvas => [...canvas.getContext('2d').getImageData(1, 1, 1, 1).data]"
-    assert figure.locator("canvas").first.evaluate(corner) == [0, 0, 0, 0], (
-        "the page's own colour is behind it"
-    )
-    ink = "e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number)"
-    assert min(figure.evaluate(ink)) > 200
-    lab.set_theme(page, "Light")  # the server keeps it
-    context.close()
+    try:
+        page.wait_for_function("document.querySelector('.live').dataset.dark === 'true'")
+        assert whole(figure) and pixels(figure) != light
+        corner = "canvas => [...canvas.getContext('2d').getImageData(1, 1, 1, 1).data]"
+        assert figure.locator("canvas").first.evaluate(corner) == [0, 0, 0, 0], (
+            "the page's own colour is behind it"
+        )
+        ink = "e => getComputedStyle(e).color.match(/\\d+/g).slice(0, 3).map(Number)"
+        assert min(figure.evaluate(ink)) > 200
+    finally:
+        lab.set_theme(page, "Light")  # the server keeps it
+        context.close()
 
 
 def test_nothing_moves_by_itself():

@@ -98,6 +98,22 @@ def asked(figure):
     return figure.page.evaluate("asked.at(-1).settings")
 
 
+@pytest.mark.parametrize("width", [699.6, 700.4, 940.3, 939.8])
+def test_a_canvas_has_whole_pixels_at_any_width_of_the_page(figure, width):
+    """After another width that rounds to the same number, and at which the columns differ."""
+    one = figure(Explorer(depth=3, width=8))
+    for wide in {699.6: 700.4, 700.4: 699.6, 940.3: 939.8, 939.8: 940.3}[width], width:
+        one.page.evaluate(
+            "wide => { document.querySelector('main').style.width = `${wide}px` }", wide
+        )
+        one.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+        )
+    fits = """all => all.every(one => { const { left, right } = one.getBoundingClientRect()
+        return one.width === Math.round(right) - Math.round(left) })"""
+    assert one.locator("canvas").evaluate_all(fits)
+
+
 # --- controls -------------------------------------------------------------------------------------
 
 
