@@ -70,12 +70,11 @@ def recipes(seeds, recipe, depth):
     net = build(
         depth, 32, seed=[list(seeds)] * len(RATES), stack=(len(RATES), len(seeds)), **settings
     )
-    for k, seed in enumerate([*seeds] * len(RATES) if orthogonal else []):
+    layers = [layer for layer in net if orthogonal and isinstance(layer, Linear)]
+    for k, seed in enumerate([*seeds] * len(RATES)):  # at each learning rate, the same starts
         generator = torch.Generator().manual_seed(seed)
-        for layer in net:
-            if isinstance(layer, Linear):
-                weight = layer.weight.data.flatten(0, -3)[k]
-                nn.init.orthogonal_(weight, generator=generator)
+        for layer in layers:
+            nn.init.orthogonal_(layer.weight.data.flatten(0, -3)[k], generator=generator)
     return net
 
 

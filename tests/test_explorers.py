@@ -545,6 +545,10 @@ def test_a_closed_explorer_says_that_its_line_must_be_run_again(capsys):
     assert "Run the line that made it." in capsys.readouterr().out
 
 
+def test_a_map_may_be_named_by_a_number():
+    assert MapExplorer({0: history()}, **AXES).state["norm"] == "0"
+
+
 def test_whole_numbers_are_written_out_on_a_slider():
     explorer = MapExplorer({"none": history(epochs=1234)}, **AXES)
     [epoch] = [control for control in explorer.controls if control["name"] == "epoch"]

@@ -394,6 +394,7 @@ class MapExplorer(Live):
         rates, gains = distinct("lr", lr), distinct("gain", gain)
         fine = isinstance(histories, dict) and 1 <= len(histories) <= 5
         require(fine, "histories", "a dict of one to five", histories)
+        histories = {str(name): one for name, one in histories.items()}
         shape = len(rates), len(gains)
         allowed = f"a stack of shape {shape}, as lr and gain are long"
         for name, one in histories.items():

@@ -86,12 +86,17 @@ def server(root, private):
     try:
         yield address(process, private)
     finally:
-        process.terminate()  # takes its kernels with it
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(process):
+    """Ends a server, which takes its kernels with it."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def address(process, private, patience=90):

@@ -34,12 +34,7 @@ def voila(notebook):
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/"
     finally:
-        process.terminate()  # takes its kernels with it
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        lab.end(process)
 
 
 def answers(port):
