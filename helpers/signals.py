@@ -12,20 +12,15 @@ from torch import nn
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.parameter import is_lazy
 
-from .arguments import choice, integer, require
+from .arguments import choice, require
 from .networks import ACTIVATIONS, HALF, Residual, cross_entropy
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 INDEXES = (torch.int32, torch.int64)  # what an nn.Embedding takes
-SAMPLE = 2**13  # values of a layer that go into its histogram, about
+BINS, SAMPLE = 60, 2**13  # bins of a layer's histogram, and values that go into it, about
+STEPS = np.linspace(0, 1, BINS + 1)
 FLAT = 0.05  # tanh and sigmoid are saturated where the slope is below this share of the steepest
 KINDS = tuple(ACTIVATIONS.values())
-AT = {  # an activation at one number: each is monotone, so that extremes stay extremes
-    nn.ReLU: lambda z: max(z, 0.0),
-    nn.Tanh: math.tanh,
-    nn.Sigmoid: lambda z: 1 / (1 + math.exp(min(-z, 709.0))),
-    nn.Identity: float,
-}
 SLOPE = {  # as a share of the steepest, from the output
     nn.Tanh: lambda a: 1 - a**2,
     nn.Sigmoid: lambda a: 4 * a * (1 - a),
@@ -46,15 +41,14 @@ class Profile:
     past its layers: what a layer finds there, before norm and activation. Without skips there is
     none, and z, which is behind the norm, stands for it, as in layer 1 of an order "post".
 
-    mean, std, min, max: of the output a. NaN or infinite where the layer is: nothing is left out.
+    mean, std: of the output a. NaN or infinite where the layer is: nothing is left out.
     pre_mean, pre_std: of the pre-activation z. stream_std: of the stream.
-    counts (…, bins), edges (…, bins + 1): histogram of the finite values of z.
+    counts (…, 60), edges (…, 61): histogram of the finite values of z.
     dead: share of the units whose output is 0 on the whole batch (ReLU; otherwise 0).
     saturated: share of the outputs where the slope is under 5 % of the steepest (tanh, sigmoid).
     nonfinite: share of the values of z that are NaN or infinite.
-    gradient: norm of the gradient of the mean cross-entropy at the stream. None without labels.
-    weight_gradient: the same at the weight of the last layer before the activation. Both are NaN
-    where there is no gradient: no such layer, a frozen weight, no way from there to the loss.
+    gradient: norm of the gradient of the mean cross-entropy at the stream. None without labels, NaN
+    where there is no way from there to the loss.
 
     With over 8192 values in a layer, counts takes every k-th example, and counts it k times (of a
     layer that overflows, every k-th finite value).
@@ -62,8 +56,6 @@ class Profile:
 
     mean: np.ndarray
     std: np.ndarray
-    min: np.ndarray
-    max: np.ndarray
     pre_mean: np.ndarray
     pre_std: np.ndarray
     stream_std: np.ndarray
@@ -73,7 +65,6 @@ class Profile:
     saturated: np.ndarray
     nonfinite: np.ndarray
     gradient: np.ndarray | None = None
-    weight_gradient: np.ndarray | None = None
 
     @property
     def depth(self):
@@ -91,8 +82,7 @@ class Profile:
         networks = f", medians of {self.mean[0].size} networks" if self.mean.ndim > 1 else ""
         lines = [f"Profile of {self.depth} layers{networks}"]
         lines.append(f"{'layer':16}" + "".join(f"{layer:10}" for layer in self.layers[chosen]))
-        names = "std pre_std dead saturated nonfinite gradient weight_gradient"
-        for name in names.split():
+        for name in "std", "pre_std", "dead", "saturated", "nonfinite", "gradient":
             if (values := getattr(self, name)) is not None:
                 values = np.median(values.reshape(self.depth, -1)[chosen], axis=1)
                 lines.append(f"{name:16}" + "".join(f"{value:10.3g}" for value in values))
@@ -145,7 +135,8 @@ def similarity(a: torch.Tensor) -> np.ndarray:
     Why not the mean cosine? Outputs of ReLU and sigmoid are positive: that alone makes it 0.3 and
     0.9. Why not the share of the variance that all images have in common? In a deep ReLU network
     images differ in length only, but that share stays at 0.9. Raises ValueError on another a.
-    Poole et al. 2016, "Exponential Expressivity in Deep Neural Networks". Lessons 02, 07 and 09.
+    Poole et al. 2016, "Exponential Expressivity in Deep Neural Networks". Lesson 09, by its panels;
+    lesson 02 writes it in plain lines.
     """
     fine = isinstance(a, torch.Tensor) and a.dim() > 1 and a.is_floating_point() and not a.is_meta
     require(fine, "a", "a floating-point tensor of shape (*stack, batch, width)", a)
@@ -165,14 +156,14 @@ def similarity(a: torch.Tensor) -> np.ndarray:
 
 
 def profile(
-    net: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, bins: int = 60, *, dtype=None
+    net: nn.Module, x: torch.Tensor, y: torch.Tensor | None = None, *, dtype=None
 ) -> Profile:
     """The Profile of `net` on the batch `x`, with its gradients if the class numbers `y` are given.
 
     net: what `build` makes, or any module whose activations are nn.ReLU, nn.Tanh, nn.Sigmoid or
     nn.Identity, in the order in which they run. (An nn.Identity is one if it stands between weights
     and no other activation does.) Of a compiled network, the original is described.
-    x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,). bins: 2 to 127.
+    x: (batch, inputs) or (*stack, batch, inputs). y: int64 (batch,).
     dtype: "float16", "bfloat16", "float32" or "float64" computes the pass in it, so that an
     overflow can be met for real. None takes x and the network as they are, under the caller's
     torch.autocast, if it is on.
@@ -180,7 +171,6 @@ def profile(
     averages included. Raises ValueError on a bad argument, and on a network that it cannot read.
     Lessons 02, 03, 05, 06 and 07.
     """
-    bins = integer("bins", bins, 2, 127)
     cast = None if dtype is None else DTYPES[choice("dtype", dtype, DTYPES)]
     require(isinstance(net, nn.Module), "net", "a torch.nn.Module", net)
     parts, parameters = dict(net.named_modules()), dict(net.named_parameters())
@@ -189,7 +179,7 @@ def profile(
     _check_batch(x, y, parameters.values(), any_dtype=cast or embeds)
     compiled = any(p._compiled_call_impl or "_orig_mod" in p._modules for p in parts.values())
     labels = y is not None
-    watch = _Watch(bins, labels)
+    watch = _Watch()
     with (
         torch.inference_mode(not labels),
         torch.autocast("cpu", enabled=False) if cast else nullcontext(),
@@ -202,9 +192,8 @@ def profile(
             x = (x.clone() if x.is_inference() else x).requires_grad_()
         with watch.over(parts):
             scores = torch.func.functional_call(net, copies, (x,)) if copies else net(x)
-        return Profile(
-            **watch.columns(scores), **(watch.gradients(scores, y.cpu()) if labels else {})
-        )
+        gradient = watch.gradients(scores, y.cpu()) if labels else None
+        return Profile(**watch.columns(scores), gradient=gradient)
 
 
 def _check_parts(parts, parameters):
@@ -261,19 +250,13 @@ class _Seen(NamedTuple):
     records: list  # one for each network
     shape: torch.Size  # of z
     edge: object  # where autograd's graph holds the stream, or z, if there is none
-    node: object  # of autograd's graph, which has made z
 
 
 class _Watch:
-    """What a pass shows, in the order in which it runs.
+    """What a pass shows, in the order in which it runs: a _Seen for each activation."""
 
-    seen: a _Seen for each activation. products: for each node of autograd's graph that was made by
-    a layer with a weight, that weight.
-    """
-
-    def __init__(self, bins, labels):
-        self.labels, self.steps = labels, np.linspace(0, 1, bins + 1)
-        self.seen, self.products = [], {}
+    def __init__(self):
+        self.seen = []
         self.stream, self.blocks = None, 0  # where the pass stands in a residual network
         self.weighted = False  # whether a weight has run since the last activation
         self.open = False  # whether the last one is an nn.Identity: it counts if a weight follows
@@ -281,7 +264,7 @@ class _Watch:
     @contextmanager
     def over(self, parts):
         """Looks at a network's modules, by name, while the block runs; then the hooks are gone."""
-        # A hook takes time. Weights matter to gradients, to streams and to nn.Identity only.
+        # A hook takes time. Weights matter to streams and to nn.Identity only.
         others = any(isinstance(part, (nn.Identity, Residual)) for part in parts.values())
         with ExitStack() as undo:
             for name, part in parts.items():
@@ -293,7 +276,7 @@ class _Watch:
                     if getattr(part, "inplace", False):
                         undo.callback(setattr, part, "inplace", True)
                         part.inplace = False  # or its input would be gone when it is looked at
-                elif (self.labels or others) and _is_layer(name, part):
+                elif others and _is_layer(name, part):
                     undo.enter_context(part.register_forward_hook(self.layer_ran))
             yield
 
@@ -307,7 +290,6 @@ class _Watch:
         self.weighted, self.open = True, False
         if not self.blocks:
             self.stream = None
-        self.products[getattr(output, "grad_fn", None)] = layer.weight
 
     def activation_ran(self, activation, inputs, a):
         z, kind = inputs[0], _kind(activation)
@@ -320,10 +302,10 @@ class _Watch:
         require(fine, "net", "a network whose stack begins before its first Residual", activation)
         signals = [signal.detach() for signal in (z, a, self.stream) if signal is not None]
         networks = zip(*(signal.flatten(0, -3) for signal in signals)) if z.dim() > 2 else [signals]
-        records = [_record(kind, self.steps, *network) for network in networks]
+        records = [_record(kind, *network) for network in networks]
         stream = z if self.stream is None else self.stream  # which may later change in place
         edge = get_gradient_edge(stream) if stream.requires_grad else None
-        self.seen.append(_Seen(records, z.shape, edge, z.grad_fn))
+        self.seen.append(_Seen(records, z.shape, edge))
 
     def columns(self, scores):
         """The records as a Profile's arrays, if the pass was that of fully connected networks."""
@@ -331,7 +313,8 @@ class _Watch:
         require(fine, "net", "a network that returns scores (*stack, batch, classes)", scores)
         if self.open:
             self.seen.pop()
-        require(self.seen, "net", "a network whose activations run", None)
+        if not self.seen:
+            raise ValueError("net must be a network whose activations run, got one where none does")
         for each in self.seen:
             if each.shape[:-1] != scores.shape[:-1]:
                 got = f"an activation of shape {tuple(each.shape)}"
@@ -342,50 +325,18 @@ class _Watch:
         return {name: each.reshape(-1, *stack, *each.shape[1:]) for name, each in columns.items()}
 
     def gradients(self, scores, y):
-        """The norms of the gradients at the streams and at the weights, for each network."""
+        """The norm of the gradient at each stream, for each network; NaN where there is none."""
         stack = scores.shape[:-2]
         loss = cross_entropy(scores.float() if scores.dtype in HALF else scores, y).sum()
-        at = {"gradient": [each.edge for each in self.seen], "weight_gradient": self.weights()}
-        values = [*at["gradient"], *at["weight_gradient"]]
-        asked = [each for each in values if getattr(each, "requires_grad", each is not None)]
-        found = {}
+        norms, found = np.full((len(self.seen), *stack), np.nan), {}
+        asked = [each.edge for each in self.seen if each.edge]
         if asked and loss.requires_grad:
             found = dict(zip(asked, torch.autograd.grad(loss, asked, allow_unused=True)))
-
-        def size(value):
-            if (gradient := found.get(value)) is None:
-                return np.full(stack, np.nan)
-            each = gradient.shape[:-2][: len(stack)] == stack  # or one weight for all networks
-            gradient = gradient.double().flatten(len(stack) if each else 0)
-            return np.broadcast_to(torch.linalg.vector_norm(gradient, dim=-1).numpy(), stack)
-
-        return {name: np.array([size(value) for value in column]) for name, column in at.items()}
-
-    def weights(self):
-        """For each activation the weight of the last layer before it, or None.
-
-        A walk from z back along autograd's graph. It ends where a layer with a weight has run, and
-        where an earlier walk has been: a residual network's stream leads back to all layers before.
-        """
-        passed, weights = {None}, {}
-        for number, each in enumerate(self.seen, 1):
-            start = each.node
-            if start in weights:  # a second activation of the same z
-                continue
-            found, waiting = [], [start]
-            while waiting:
-                node = waiting.pop()
-                if node in self.products and node not in passed:
-                    found.append(self.products[node])
-                elif node not in passed:
-                    waiting += [source for source, _ in node.next_functions]
-                passed.add(node)
-            if len(found) > 1:
-                shapes = " and ".join(str(tuple(weight.shape)) for weight in found)
-                got = f"weights of shape {shapes} for number {number}"
-                raise ValueError(f"net must feed each activation from one weight, got {got}")
-            weights[start] = found[0] if found else None
-        return [weights[each.node] for each in self.seen]
+        for k, each in enumerate(self.seen):
+            if (gradient := found.get(each.edge)) is not None:
+                flat = gradient.double().flatten(len(stack))
+                norms[k] = torch.linalg.vector_norm(flat, dim=-1).numpy()
+        return norms
 
 
 def _kind(part):
@@ -400,7 +351,7 @@ def _is_layer(name, part):
     return has_weight and "shortcut" not in name.split(".")
 
 
-def _record(kind, steps, z, a, stream=None):
+def _record(kind, z, a, stream=None):
     """What a Profile says of a layer of one network; z, a, stream: (batch, width).
 
     A profile is to cost little more than the forward pass: see tests/benchmark.py. So there are few
@@ -411,11 +362,11 @@ def _record(kind, steps, z, a, stream=None):
     a = a.float() if a.dtype in HALF else a
     low, high = map(float, torch.aminmax(z))  # NaN if there is one
     sums = a.sum(0).numpy()  # of a ReLU's unit it is 0 if the unit is dead
-    record = {"min": AT[kind](low), "max": AT[kind](high)}
-    record["mean"], record["std"] = _moments(a, sums.sum())
-    record["dead"] = np.count_nonzero(sums == 0) / len(sums) if kind is nn.ReLU else 0.0
-    flat = SLOPE[kind](a) < FLAT if kind in SLOPE else None
-    record["saturated"] = 0.0 if flat is None else float(flat.double().mean())
+    mean, std = _moments(a, sums.sum())
+    record = {"mean": mean, "std": std, "saturated": 0.0}
+    record["dead"] = np.count_nonzero(sums == 0) / sums.size if kind is nn.ReLU else 0.0
+    if kind in SLOPE:
+        record["saturated"] = float((SLOPE[kind](a) < FLAT).double().mean())
     k = math.ceil(z.numel() / SAMPLE)
     if math.isfinite(low) and math.isfinite(high):
         sample, record["nonfinite"] = z[::k].numpy().ravel(), 0.0
@@ -432,8 +383,8 @@ def _record(kind, steps, z, a, stream=None):
     if high - low <= max(1e-300, 1e-12 * max(-low, high)):  # all alike: as np.histogram does it
         around = max(0.5, 1e-3 * abs(low))
         low, high = low - around, high + around
-    record["counts"] = k * _histogram(sample, low, high, len(steps) - 1)
-    record["edges"] = low + (high - low) * steps
+    record["counts"] = k * _histogram(sample, low, high)
+    record["edges"] = low + (high - low) * STEPS
     return record
 
 
@@ -450,12 +401,12 @@ def _moments(values, total):
     return float((values / unit).mean()) * unit, float((values / unit).std()) * unit
 
 
-def _histogram(z, low, high, bins):
-    """np.histogram's counts of z in bins from low to high, up to values that lie on an edge."""
+def _histogram(z, low, high):
+    """np.histogram's counts of z from low to high, up to values that lie on an edge."""
     if len(z) == 0:
-        return np.zeros(bins, int)
-    scale = bins * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
-    if abs(low * scale) >= min(1000, 20 * bins) or scale >= 1e30:  # too fine for float32
-        return np.histogram(z.astype(np.float64), bins, (low, high))[0]
+        return np.zeros(BINS, int)
+    scale = BINS * (1 - 1e-5) / (high - low)  # the greatest value belongs to the last bin
+    if abs(low * scale) >= 1000 or scale >= 1e30:  # too fine for float32
+        return np.histogram(z.astype(np.float64), BINS, (low, high))[0]
     places = z * z.dtype.type(scale) - z.dtype.type(low * scale)
-    return np.bincount(places.astype(np.uint8), minlength=bins)
+    return np.bincount(places.astype(np.uint8), minlength=BINS)

@@ -27,7 +27,7 @@ VARIANTS = {
         "post": {"skip": True, "order": "post"},
     }.items()
 }
-STATISTICS = ["mean", "std", "min", "max", "pre_mean", "pre_std", "stream_std"]
+STATISTICS = ["mean", "std", "pre_mean", "pre_std", "stream_std"]
 
 activations = pytest.mark.parametrize("activation", ACTIVATIONS)
 variants = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
@@ -97,7 +97,7 @@ def test_the_std_of_layer_l_is_gain_over_root_two_to_the_power_l(gain, seed):
 
 
 @pytest.mark.parametrize("gain", [1.0, 1.2, 1.6, 1.8])
-@pytest.mark.parametrize("name", ["pre_std", "std", "mean", "max"])
+@pytest.mark.parametrize("name", ["pre_std", "std", "mean"])
 def test_another_gain_is_exactly_a_power_of_the_depth_away_from_hes(gain, name):
     # ReLU(c z) = c ReLU(z) for c > 0: with the same draws the random walk is the same and drops out of the ratio.
     ratio = getattr(deep(3, gain)[0], name) / getattr(deep(3)[0], name)
@@ -203,7 +203,7 @@ def normalized(layer, z):
     return numbers(layer.gamma) * (z - mean) / np.sqrt(var + layer.eps) + numbers(layer.beta)
 
 
-def reference(net, x, bins=60):
+def reference(net, x):
     """What profile is to say, one dict a layer."""
     seen = []
     forward(net, numbers(x), seen)
@@ -211,11 +211,11 @@ def reference(net, x, bins=60):
     for kind, z, stream in seen:
         a, finite = OUTPUT[kind](z), z[np.isfinite(z)]
         rows.append({
-            "mean": a.mean(), "std": a.std(), "min": a.min(), "max": a.max(), "pre_mean": z.mean(), "pre_std": z.std(),
+            "mean": a.mean(), "std": a.std(), "pre_mean": z.mean(), "pre_std": z.std(),
             "stream_std": stream.std(),
             "dead": (a == 0).all(0).mean() if kind is nn.ReLU else 0.0, "saturated": (SLOPE[kind](z) < 0.05).mean(),
             "nonfinite": 1 - len(finite) / z.size,
-            "edges": np.linspace(finite.min(), finite.max(), bins + 1), "values": finite,
+            "edges": np.linspace(finite.min(), finite.max(), 61), "values": finite,
         })  # fmt: skip
     return rows
 
@@ -241,7 +241,7 @@ def assert_described(seen, rows, rtol):
             if row["values"].std()
             else row["values"].mean() + np.linspace(-0.5, 0.5, len(row["edges"]))
         )
-        size = max(abs(row["min"]), abs(row["max"]), abs(edges).max())
+        size = max(abs(row["mean"]), abs(edges).max())
         for name in STATISTICS:
             error = f"{name} of layer {layer + 1}"
             np.testing.assert_allclose(
@@ -263,20 +263,10 @@ def test_every_number_is_that_of_a_slow_computation(activation, variant, trainin
     assert_described(profile(net, x), reference(net, x), rtol=2e-5)
 
 
-@pytest.mark.parametrize("bins", [2, 3, 5, 9])
-def test_few_bins_far_from_zero_hold_every_value(bins):
+def test_a_histogram_far_from_zero_holds_every_value():
     for k in range(200):
         z = (470 + normal(2, 50, seed=k)).numpy().ravel()
-        counts = signals._histogram(z, float(z.min()), float(z.max()), bins)
-        assert len(counts) == bins and counts.sum() == 100
-
-
-@pytest.mark.parametrize("bins", [2, 7, 60, 127])
-def test_the_histogram_has_as_many_bins_as_asked_for(bins):
-    net = shaken(build(**SMALL))
-    seen = profile(net, normal(64, 8), bins=bins)
-    assert (seen.counts.shape, seen.edges.shape) == ((5, bins), (5, bins + 1))
-    assert_described(seen, reference(net, normal(64, 8), bins), rtol=2e-5)
+        assert signals._histogram(z, float(z.min()), float(z.max())).sum() == 100
 
 
 def test_the_references_layers_are_not_all_alike():
@@ -366,11 +356,10 @@ def walk(layers, h, kept, stream=None):
 
 
 def gradient_norms(net, x, y):
-    """Norms of the gradients at what the layers work on and at the weights of the hidden layers, by backward() alone."""
+    """Norms of the gradients at what the layers work on, by backward() alone."""
     net, kept = copy.deepcopy(net), []
     cross_entropy(walk(net, x, kept), y).backward()
-    weights = [layer.weight for layer in net.modules() if isinstance(layer, Linear)][:-1]
-    return [[value.grad.norm().item() for value in values] for values in (kept, weights)]
+    return [value.grad.norm().item() for value in kept]
 
 
 @activations
@@ -379,22 +368,19 @@ def gradient_norms(net, x, y):
 def test_gradient_norms_are_those_of_autograd_by_hand(activation, variant, training, x, y):
     net = shaken(build(**SMALL, activation=activation, **variant)).double().train(training)
     seen = profile(net, x.double(), y)
-    gradient, weight_gradient = gradient_norms(net, x.double(), y)
-    np.testing.assert_allclose(seen.gradient, gradient, rtol=1e-6)
-    np.testing.assert_allclose(seen.weight_gradient, weight_gradient, rtol=1e-6)
+    np.testing.assert_allclose(seen.gradient, gradient_norms(net, x.double(), y), rtol=1e-6)
 
 
 def test_the_gradient_is_that_of_the_mean_loss_so_that_a_batch_twice_over_has_the_same(x, y):
     net = build(**SMALL)
     once, twice = profile(net, x, y), profile(net, torch.cat([x, x]), torch.cat([y, y]))
-    np.testing.assert_allclose(twice.weight_gradient, once.weight_gradient, rtol=1e-4)
     np.testing.assert_allclose(twice.gradient, once.gradient / 2**0.5, rtol=1e-4)
 
 
 def test_without_labels_there_is_no_gradient_and_the_rest_is_the_same(x, y):
     net = build(**SMALL)
     without, with_labels = profile(net, x), profile(net, x, y)
-    assert without.gradient is without.weight_gradient is None
+    assert without.gradient is None
     for name in fields(without):
         np.testing.assert_array_equal(getattr(without, name), getattr(with_labels, name))
 
@@ -402,7 +388,7 @@ def test_without_labels_there_is_no_gradient_and_the_rest_is_the_same(x, y):
 def test_gradients_of_float64_are_not_rounded_to_float32(x, y):
     net = build(**SMALL).double()
     np.testing.assert_allclose(
-        profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-12
+        profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y), rtol=1e-12
     )
 
 
@@ -411,7 +397,7 @@ def test_gradients_of_float64_are_there_where_float32_overflows(x, y):
     with torch.no_grad():
         net[-1].weight *= 1e60
     np.testing.assert_allclose(
-        profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y)[0], rtol=1e-6
+        profile(net, x.double(), y).gradient, gradient_norms(net, x.double(), y), rtol=1e-6
     )
 
 
@@ -543,12 +529,12 @@ def fields(seen):
 @pytest.mark.parametrize("stack", [(), (1,), (3,), (2, 3)])
 @variants
 def test_every_array_has_one_row_a_layer_and_the_stack_behind_it(stack, variant, x, y):
-    seen = profile(build(**SMALL, stack=stack, **variant), x, y, bins=10)
-    last = {"counts": (10,), "edges": (11,)}
+    seen = profile(build(**SMALL, stack=stack, **variant), x, y)
+    last = {"counts": (60,), "edges": (61,)}
     assert {name: getattr(seen, name).shape for name in fields(seen)} == {
         name: (5, *stack, *last.get(name, ())) for name in fields(seen)
     }
-    assert len(fields(seen)) == 14
+    assert len(fields(seen)) == 11
     assert seen.depth == 5
     assert seen.layers.tolist() == [1, 2, 3, 4, 5]
 
@@ -582,7 +568,7 @@ def test_a_stack_with_a_batch_for_each_network_has_the_rows_of_its_networks(y):
     rows = profile(build(**SMALL, stack=(3,)), x, y)
     for k in range(3):
         alone = profile(build(**SMALL), x[k], y)
-        for name in ("mean", "std", "pre_std", "gradient", "weight_gradient", "dead"):
+        for name in ("mean", "std", "pre_std", "gradient", "dead"):
             np.testing.assert_allclose(
                 getattr(rows, name)[:, k], getattr(alone, name), rtol=1e-4, err_msg=name
             )
@@ -628,9 +614,8 @@ def test_every_dtype_gives_the_numbers_to_its_own_precision(dtype, rtol, norm, x
             np.testing.assert_allclose(
                 getattr(seen, name)[layer], row[name], rtol=0, atol=rtol * size, err_msg=name
             )
-    gradient, weight_gradient = gradient_norms(net.double(), x.double(), y)
+    gradient = gradient_norms(net.double(), x.double(), y)
     np.testing.assert_allclose(seen.gradient, gradient, rtol=2 * rtol)
-    np.testing.assert_allclose(seen.weight_gradient, weight_gradient, rtol=2 * rtol)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -702,7 +687,7 @@ def test_extremes_of_float64_are_not_rounded_to_float32(x):
     net = build(**SMALL, activation="linear").double()
     seen = profile(net, x.double())
     z = numbers(net[0](x.double()))
-    assert (seen.min[0], seen.max[0]) == (z.min(), z.max())
+    assert seen.edges[0, [0, -1]] == pytest.approx([z.min(), z.max()], rel=1e-14)
 
 
 @quiet
@@ -830,7 +815,7 @@ def test_values_that_are_all_alike_are_described(value, dtype):
     net[0].bias.data.fill_(value)
     seen = profile(net, torch.ones(4, 2, dtype=dtype))
     exact = net[0].bias[0].item()
-    assert (seen.pre_mean[0], seen.min[0], seen.max[0]) == pytest.approx((exact,) * 3, rel=1e-6)
+    assert (seen.pre_mean[0], seen.mean[0]) == pytest.approx((exact,) * 2, rel=1e-6)
     assert seen.pre_std[0] <= 1e-6 * abs(value)
     assert seen.counts.sum() == 12
     assert seen.edges[0, 0] <= exact <= seen.edges[0, -1]
@@ -874,38 +859,46 @@ def parts():
     return {"one": linear(8, 20, 1), "two": linear(20, 20, 2), "head": linear(20, 3, 3)}
 
 
-def weight_gradients(net, x, y, *weights):
-    """The norms of the gradients of these weights, by backward() alone."""
+def gradients_behind(net, x, y, *layers):
+    """The norms of the gradients at what these layers return, by backward() alone, in the order in which they run."""
+    outputs = []
+
+    def keep(layer, inputs, output):
+        output.retain_grad()
+        outputs.append(output)
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     cross_entropy(net(x), y).backward()
-    norms = [weight.grad.norm().item() for weight in weights]
+    for hook in hooks:
+        hook.remove()
     net.zero_grad()
-    return norms
+    return [output.grad.norm().item() for output in outputs]
 
 
-def test_weights_registered_in_another_order_than_they_run_have_their_gradients(x, y):
+def test_layers_registered_in_another_order_than_they_run_have_their_gradients(x, y):
     one, two, head = parts().values()
     act = nn.Tanh()  # one module that runs twice
     net = Net(
         lambda net, x: net.head(net.act(net.two(net.act(net.one(x))))),
         head=head, two=two, act=act, one=one,
     )  # fmt: skip
-    expected = weight_gradients(net, x, y, one.weight, two.weight)
-    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+    expected = gradients_behind(net, x, y, one, two)
+    np.testing.assert_allclose(profile(net, x, y).gradient, expected, rtol=1e-5)
 
 
-def test_a_weight_that_runs_twice_has_the_gradient_of_both_runs(x, y):
+def test_a_layer_that_runs_twice_has_the_gradient_of_each_run(x, y):
     one, two, head = parts().values()
     net = nn.Sequential(one, nn.ReLU(), two, nn.ReLU(), two, nn.ReLU(), head)
-    gradient, shared = weight_gradients(net, x, y, one.weight, two.weight)
-    expected = [gradient, shared, shared]
-    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+    expected = gradients_behind(net, x, y, one, two)
+    assert len(expected) == 3
+    np.testing.assert_allclose(profile(net, x, y).gradient, expected, rtol=1e-5)
 
 
 def test_of_two_weights_in_a_row_the_last_one_counts(x, y):
     one, two, head = parts().values()
     net = nn.Sequential(one, nn.LayerNorm(20), two, nn.Dropout(0.0), nn.Sigmoid(), head)
-    expected = weight_gradients(net, x, y, two.weight)
-    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+    expected = gradients_behind(net, x, y, two)
+    np.testing.assert_allclose(profile(net, x, y).gradient, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
@@ -915,14 +908,11 @@ def test_an_embedding_may_come_first(y, dtype):
     net = nn.Sequential(words, nn.Flatten(), one, nn.ReLU(), head)
     x = torch.arange(64).reshape(32, 2) % 50
     seen = profile(net, x, y, dtype=dtype)
-    expected = weight_gradients(net, x, y, one.weight)
-    np.testing.assert_allclose(
-        seen.weight_gradient, expected, rtol=0.02 if dtype == "bfloat16" else 1e-5
-    )
-    assert seen.gradient > 0
+    expected = gradients_behind(net, x, y, one)
+    np.testing.assert_allclose(seen.gradient, expected, rtol=0.02 if dtype == "bfloat16" else 1e-5)
 
 
-def test_a_weight_beside_the_way_to_an_activation_is_not_its_weight(x, y):
+def test_a_layer_beside_the_way_to_an_activation_is_not_its_layer(x, y):
     one, head = linear(8, 20, 1), linear(20, 3, 3)
     gate = linear(8, 20, 2)  # runs after `one` and before the activation
 
@@ -931,64 +921,55 @@ def test_a_weight_beside_the_way_to_an_activation_is_not_its_weight(x, y):
         return net.head(net.act(z) * share)
 
     net = Net(run, one=one, gate=gate, act=nn.ReLU(), head=head)
-    expected = weight_gradients(net, x, y, one.weight)
-    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+    expected = gradients_behind(net, x, y, one)
+    np.testing.assert_allclose(profile(net, x, y).gradient, expected, rtol=1e-5)
 
 
-def test_two_activations_of_the_same_pre_activation_have_the_same_weight(x, y):
+def test_two_activations_of_the_same_pre_activation_have_the_same_gradient(x, y):
     one, head = linear(8, 20, 1), linear(20, 3, 3)
     net = Net(
         lambda net, x: net.head(net.up(net.one(x)) * net.down(net.one.latest)),
         one=one, up=nn.Tanh(), down=nn.Sigmoid(), head=head,
     )  # fmt: skip
     one.register_forward_hook(lambda layer, inputs, output: setattr(layer, "latest", output))
-    expected = weight_gradients(net, x, y, one.weight) * 2
-    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+    expected = gradients_behind(net, x, y, one) * 2
+    np.testing.assert_allclose(profile(net, x, y).gradient, expected, rtol=1e-5)
 
 
-def test_two_weights_at_once_are_refused_where_a_gradient_is_asked_for(rejects, x, y):
+def test_an_activation_of_the_sum_of_two_layers_has_the_gradient_of_the_sum(x, y):
     net = Net(
         lambda net, x: net.head(net.act(net.one(x) + net.other(x))),
         one=linear(8, 20, 1), other=linear(8, 20, 2), act=nn.ReLU(), head=linear(20, 3, 3),
     )  # fmt: skip
-    assert profile(net, x).depth == 1
-    rejects(
-        lambda: profile(net, x, y),
-        "net must feed each activation from one weight, got weights of shape (20, 8) and (20, 8) for number 1",
-    )
+    expected, same = gradients_behind(net, x, y, net.one, net.other)
+    assert expected == same
+    np.testing.assert_allclose(profile(net, x, y).gradient, [expected], rtol=1e-5)
 
 
-def test_a_frozen_weight_has_no_gradient_and_the_others_have_theirs(x, y):
+def test_a_frozen_weight_changes_no_gradient(x, y):
     net = build(**SMALL)
     free = profile(net, x, y)
     for k in (0, 4):
         net[k].weight.requires_grad_(False)
     seen = profile(net, x, y)
-    assert np.isnan(seen.weight_gradient).tolist() == [True, False, True, False, False]
-    np.testing.assert_allclose(
-        seen.weight_gradient[[1, 3, 4]], free.weight_gradient[[1, 3, 4]], rtol=1e-6
-    )
     np.testing.assert_allclose(seen.gradient, free.gradient, rtol=1e-6)
     assert [value.requires_grad for value in net.parameters()][:4] == [False, True, True, True]
 
 
-def test_a_network_of_frozen_weights_has_gradients_at_its_layers_only(x, y):
+def test_a_network_of_frozen_weights_has_gradients_at_its_layers(x, y):
     net = build(**SMALL, norm="batch", skip=True)
     free, seen = profile(net, x, y), profile(net.requires_grad_(False), x, y)
-    assert np.isnan(seen.weight_gradient).all()
     np.testing.assert_allclose(seen.gradient, free.gradient, rtol=1e-6)
     assert x.grad is None
     assert not x.requires_grad
 
 
-def test_an_activation_of_x_itself_has_the_gradient_of_x_and_no_weight(x, y):
+def test_an_activation_of_x_itself_has_the_gradient_of_x(x, y):
     net = nn.Sequential(nn.Tanh(), linear(8, 20, 1), nn.ReLU(), linear(20, 3, 3))
     seen = profile(net, x, y)
     leaf = x.clone().requires_grad_()
     cross_entropy(net(leaf), y).backward()
     np.testing.assert_allclose(seen.gradient[0], leaf.grad.norm(), rtol=1e-5)
-    assert np.isnan(seen.weight_gradient[0])
-    np.testing.assert_allclose(seen.weight_gradient[1], net[1].weight.grad.norm(), rtol=1e-5)
 
 
 def test_what_does_not_reach_the_loss_has_no_gradient(x, y):
@@ -997,23 +978,15 @@ def test_what_does_not_reach_the_loss_has_no_gradient(x, y):
         one=linear(8, 20, 1), aside=linear(8, 20, 2), act=nn.ReLU(), head=linear(20, 3, 3),
     )  # fmt: skip
     seen = profile(net, x, y)
-    assert np.isnan([seen.gradient, seen.weight_gradient]).tolist() == [[True, False]] * 2
+    assert np.isnan(seen.gradient).tolist() == [True, False]
 
 
-def test_one_weight_for_all_networks_of_a_stack_has_one_gradient(x, y):
+def test_one_layer_for_all_networks_of_a_stack_has_a_gradient_for_each_of_them(x, y):
     stacked = build(**SMALL, stack=(3,), seed=[0, 1, 2])
     net = nn.Sequential(*stacked[:4], linear(20, 20, 1), *stacked[3:])
     seen = profile(net, x, y)
-    assert seen.weight_gradient.shape == (6, 3)
-    assert len(set(seen.weight_gradient[2])) == 1
-    assert len(set(seen.weight_gradient[3])) == 3
-
-
-def test_one_weight_of_twenty_rows_is_no_stack_of_twenty_weights(x, y):
-    stacked = build(**SMALL, stack=(20,), seed=[*range(20)])
-    seen = profile(nn.Sequential(*stacked[:4], linear(20, 20, 1), *stacked[3:]), x, y)
-    assert len(set(seen.weight_gradient[2])) == 1
-    assert len(set(seen.weight_gradient[3])) == 20
+    assert seen.gradient.shape == (6, 3)
+    assert all(len(set(row)) == 3 for row in seen.gradient)
 
 
 @pytest.mark.parametrize("labels", [True, False], ids=["labels", "no labels"])
@@ -1063,11 +1036,7 @@ def test_identities_in_place_of_norms_dropouts_and_shortcuts_are_no_layers(early
     )
     seen = profile(net, x, y)
     assert seen.depth == 3
-    weights = net[0].weight, net[1].fc.weight, net[3].fc.weight
-    np.testing.assert_allclose(
-        seen.weight_gradient, weight_gradients(net, x, y, *weights), rtol=1e-5
-    )
-    assert (seen.min == 0).all(), "all of them are ReLUs"
+    assert (seen.mean > 0.1).all(), "all of them are ReLUs"
 
 
 def test_a_layer_that_was_made_linear_is_still_a_layer(x, y):
@@ -1075,12 +1044,12 @@ def test_a_layer_that_was_made_linear_is_still_a_layer(x, y):
     net[3] = nn.Identity()
     seen = profile(net, x, y)
     assert seen.depth == 5
-    assert (seen.min < 0).tolist() == [False, True, False, False, False]
-    expected = weight_gradients(net, x, y, *(net[k].weight for k in (0, 2, 4, 6, 8)))
-    np.testing.assert_allclose(seen.weight_gradient, expected, rtol=1e-5)
+    assert np.isclose(seen.mean, seen.pre_mean).tolist() == [False, True, False, False, False]
+    expected = gradients_behind(net, x, y, *(net[k] for k in (0, 2, 4, 6, 8)))
+    np.testing.assert_allclose(seen.gradient, expected, rtol=1e-5)
 
 
-def test_the_weight_of_a_shortcut_is_no_layers_weight(x, y):
+def test_a_shortcut_with_a_weight_is_no_layer(x, y):
     net = nn.Sequential(
         linear(8, 16, 1),
         nn.ReLU(),
@@ -1088,8 +1057,8 @@ def test_the_weight_of_a_shortcut_is_no_layers_weight(x, y):
         nn.ReLU(),
         linear(20, 3, 4),
     )
-    expected = weight_gradients(net, x, y, net[0].weight, net[2].branch[0].weight)
-    np.testing.assert_allclose(profile(net, x, y).weight_gradient, expected, rtol=1e-5)
+    expected = gradients_behind(net, x, y, net[0], net[2])
+    np.testing.assert_allclose(profile(net, x, y).gradient, expected, rtol=1e-5)
 
 
 def test_behind_the_last_block_there_is_no_stream(x):
@@ -1177,13 +1146,12 @@ def test_autocast_is_obeyed(variant, x, y):
         seen, scores = profile(net, x, y), net(x)
     assert scores.dtype == torch.bfloat16
     size = abs(exact.edges).max()
-    for name in ("mean", "std", "pre_mean", "pre_std", "stream_std", "min", "max"):
+    for name in STATISTICS:
         np.testing.assert_allclose(
             getattr(seen, name), getattr(exact, name), atol=0.03 * size, err_msg=name
         )
     assert (abs(seen.std / exact.std - 1) > 1e-6).all(), "this would be float32"
     np.testing.assert_allclose(seen.gradient, exact.gradient, rtol=0.2)
-    np.testing.assert_allclose(seen.weight_gradient, exact.weight_gradient, rtol=0.2)
 
 
 def test_a_dtype_that_is_asked_for_wins_over_autocast(x, y):
