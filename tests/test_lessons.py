@@ -1785,7 +1785,7 @@ DIAGNOSES = {
         lambda now: now.similarity[-1] > 0.95 and not (rising(now.size) or falling(now.size)),
         {"skip": True, "branch_scale": 0.16},
     ),
-    "as different as chance": (
+    "images become unrelated": (
         {"activation": "tanh", "gain": 3.0},
         lambda now: abs(now.similarity[-1]) < 0.05,
         {"gain": 1.0},

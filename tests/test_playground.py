@@ -682,8 +682,10 @@ def test_a_gradient_that_overflows_behind_a_finite_signal_is_not_called_healthy(
         said = gradient_in_words(np.array(row))
         assert said == ["The gradient overflows on its way back."]
     now = replace(small.snapshot, gradient=np.array([np.inf, 2.0, 1.0]))
-    assert words(now).startswith("The gradient overflows on its way back. It is wrong")
-    assert words(replace(now, size=np.full(3, np.nan))).startswith("The signal overflows. It is")
+    assert words(now, "images").startswith("The gradient overflows on its way back. Untrained, it")
+    assert words(replace(now, size=np.full(3, np.nan)), "images").startswith(
+        "The signal overflows. Untrained"
+    )
 
 
 def test_a_loss_of_zero_is_marked(small):

@@ -130,7 +130,11 @@ def test_a_check_says_where_an_answer_stops_and_what_it_should_be(released, caps
     def stops(positive, negative):
         raise RuntimeError("no idea")
 
-    assert said("critical_gain", stops, capsys) == "stops stopped with RuntimeError: no idea"
+    text = said("critical_gain", stops, capsys)
+    assert (
+        text
+        == 'stops stopped with RuntimeError: no idea, in the line: raise RuntimeError("no idea")'
+    )
     text = said("critical_gain", lambda positive, negative: 17, capsys)
     assert re.fullmatch(r"critical_gain\(0\.\d+, [01]\.\d+\) should be [012]\.\d+, got 17", text)
     assert said("sizes", lambda x, weights: [1.0] * 9, capsys).startswith("return 1 things")

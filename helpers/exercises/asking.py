@@ -5,6 +5,7 @@ Both a check in a notebook and a mark begin here, so that they cannot differ.
 
 import copy
 import json
+import traceback
 import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager, nullcontext, suppress
@@ -93,18 +94,22 @@ def looked_at(look, name, answer, instance):
     instance = copy.deepcopy(instance)  # the answer may change it in place
 
     def with_tensors(*arguments):
-        return as_tensors(answer(*arguments))
+        returned = answer(*arguments)
+        if returned is None:
+            raise Mistake(f"{name} returned nothing: is a return missing?")
+        return as_tensors(returned)
 
     try:
         with fixed_settings():  # and these, which one instance must not change for the next
-            parts = look(with_tensors, *instance)
+            return look(with_tensors, *instance)
     except Mistake:
         raise
     except Exception as error:
-        raise Mistake(f"{name} stopped with {type(error).__name__}: {error}") from error
-    if all(part is None for part in parts.values()):
-        raise Mistake(f"{name} returned nothing: is a return missing?")
-    return parts
+        file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+        steps = traceback.extract_tb(error.__traceback__)
+        lines = [step.line for step in steps if step.filename == file and step.line]
+        where = f", in the line: {lines[-1]}" if lines else ""
+        raise Mistake(f"{name} stopped with {type(error).__name__}: {error}{where}") from error
 
 
 def without_autograd(function, *instance):
@@ -127,10 +132,16 @@ def named(returned, *names):
     """What an answer returned, by name. Raises Mistake if there are not as many things."""
     if returned is ...:
         return {"": ...}
-    parts = list(returned) if isinstance(returned, Iterable) else []
+    many = isinstance(returned, Iterable) and not isinstance(returned, (str, dict))
+    parts = list(returned) if many else []
     if len(parts) != len(names):
         raise Mistake(f"return {len(names)} things: {', '.join(names)}")
     return dict(zip(names, parts))
+
+
+def several(*names):
+    """A way to look at an answer that returns several things: each by its name."""
+    return lambda function, *instance: named(function(*instance), *names)
 
 
 def unanswered(given):

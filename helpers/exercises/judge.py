@@ -84,7 +84,10 @@ def but(answer, *edits):
         exec(source(), inspect.unwrap(answer).__globals__, names)  # noqa: S102, the source is ours
         return names[answer.__name__]
 
-    made = wraps(answer)(lambda *arguments: rewritten()(*arguments))
+    @wraps(answer)
+    def made(*arguments):
+        return rewritten()(*arguments)
+
     made.source = source
     return made
 
@@ -161,16 +164,15 @@ def difference(exercise, name, instances, given, wanted):
         (k, part)
         for k, right in enumerate(wanted)
         for part in right
-        if not same_parts(given[k], {part: right[part]}, exercise.tolerance)
+        if not same(given[k].get(part), right[part], exercise.tolerance)
     )
     found, right = given[k].get(part), wanted[k][part]
     got = found if isinstance(found, str) else spoken(found)  # `plain` made a text of it
     if not isinstance(right, torch.Tensor) or right.dim() == 0:
-        arguments = ", ".join(
-            f"{argument:.4g}" if isinstance(argument, (int, float)) else "…"
-            for argument in instances[k]
-        )
-        return f"{part or f'{name}({arguments})'} should be {right:.4g}, got {got}"
+        shown = [f"{one:.4g}" if isinstance(one, (int, float)) else "…" for one in instances[k]]
+        call = f"{name}({', '.join(shown)})"
+        what = f"for {call}, {part}" if part else call
+        return f"{what} should be {right:.7g}, got {got}"
     part = part or f"what {name} returns"
     if not isinstance(found, torch.Tensor) or found.shape != right.shape:
         got = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else got

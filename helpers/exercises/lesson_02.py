@@ -1,7 +1,5 @@
 """Lesson 02: the gain for a wanted size, and the gain of a leaky ReLU."""
 
-import torch
-
 from .judge import Exercise
 
 
@@ -13,11 +11,6 @@ def gain_for(factor, depth):
 def critical_gain(slope):
     """He's gain, for a ReLU that passes the negative half times `slope`."""
     return (2 / (1 + slope**2)) ** 0.5
-
-
-def instances(generator):
-    """Five slopes from 0.1 to 0.9."""
-    return [(float(slope),) for slope in torch.rand(5, generator=generator) * 0.8 + 0.1]
 
 
 EXERCISES = [
@@ -37,7 +30,7 @@ EXERCISES = [
                 1 / (depth - 1) → 1 / depth - 1
             √2 stands in the factor of every layer, so it is no part of the root: multiply by it afterwards
                 2**0.5 * factor ** (1 / (depth - 1)) → (2**0.5 * factor) ** (1 / (depth - 1))
-            layers multiply, they do not add: take a root, do not divide
+            layers multiply: take a root, do not divide. (x ** 1 / n divides, too; a root is x ** (1 / n))
                 factor ** (1 / (depth - 1)) → factor / (depth - 1)
             that is the square of the gain: the gain multiplies a standard deviation, not a variance
                 2**0.5 * factor ** (1 / (depth - 1)) → 2 * factor ** (2 / (depth - 1))
@@ -47,7 +40,7 @@ EXERCISES = [
     ),
     Exercise(
         answer=critical_gain,
-        instances=instances,
+        instances=lambda generator: [(0.1,), (0.25,), (0.4,), (0.6,), (0.9,)],
         tolerance=5e-3,
         praise="With slope 0 it is He's sqrt(2), with slope 1 the linear network's 1.",
         mistakes="""

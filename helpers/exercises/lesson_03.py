@@ -53,9 +53,9 @@ def look(function, x, gamma, beta, running_mean, running_var):
         out, *averages = returned
         if training and isinstance(out, torch.Tensor) and out.shape == leaf.shape:
             parts["the gradient with respect to x"] = gradient_through(out, leaf)
-        if training and isinstance(averages[0], torch.Tensor):
+        if training:
             graph = any(getattr(average, "requires_grad", False) for average in averages)
-            parts["the graph kept by the averages"] = torch.tensor(float(graph))
+            parts["the graph kept by the averages"] = float(graph)
     return parts
 
 
@@ -68,13 +68,6 @@ def instances(generator, mean=3.0, std=2.0, constant=False):
         x[:, 1], others[3][1] = 1.5, 0.0
     return [(x, *others)]
 
-
-hard = {
-    "a unit that is the same in the whole batch has variance 0: eps = 1e-5 alone is left under the "
-    "root": partial(instances, constant=True),
-    "a unit with mean 1000 and standard deviation 0.1 comes out wrong: E[x²] - E[x]² loses all its "
-    "digits there. Subtract the mean first, then square": partial(instances, mean=1000.0, std=0.1),
-}
 
 EXERCISES = [
     Exercise(
@@ -115,6 +108,8 @@ EXERCISES = [
                 / (var + 1e-5) ** 0.5 →
             divide by the root of the variance plus eps, not by the variance
                 ** 0.5 →
+            the numbers are right, but they come out turned: example and unit have changed places
+                return (z - mean) / (var + 1e-5) ** 0.5 → return ((z - mean) / (var + 1e-5) ** 0.5).T
             layer norm has the biased variance, as batch norm has where it normalizes: divide by the number of units
                 z.shape[1] → (z.shape[1] - 1)
         """,
@@ -123,7 +118,14 @@ EXERCISES = [
         answer=batch_norm,
         instances=instances,
         look=look,
-        hard=hard,
+        hard={
+            "a unit that is the same in the whole batch has variance 0: eps = 1e-5 alone is left under the "
+            "root": partial(instances, constant=True),
+            "a unit with mean 1000 and standard deviation 0.1 comes out wrong: E[x²] - E[x]² loses all its "
+            "digits there. Subtract the mean first, then square": partial(
+                instances, mean=1000.0, std=0.1
+            ),
+        },
         praise="Output, gradient and both running averages are those of torch.nn.BatchNorm1d.",
         mistakes="""
             you normalized with the unbiased variance; the batch is divided by the root of the biased one, the plain mean of the squares
@@ -135,6 +137,8 @@ EXERCISES = [
             the output is right, its gradient is not: the mean and the variance were computed under no_grad, or detached. They depend on x, and the gradient has to flow through them
                 x.mean(0) → x.detach().mean(0)
                 (x - mean) ** 2 → (x.detach() - mean) ** 2
+            the output is right, its gradient is not: the variance was detached, or computed under no_grad. It depends on x, and the gradient has to flow through it, too
+                ((x - mean) ** 2).mean(0) → ((x - mean) ** 2).mean(0).detach()
             running_mean and running_var keep the graph of every batch so far: detach what goes into them
                 .detach() →
             in eval mode nothing is learned: the running averages must stay as they are

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from .asking import named
+from .asking import several
 from .judge import Exercise
 
 
@@ -17,11 +17,6 @@ def fold(weight, bias, gamma, beta, mean, var, eps):
     """The weight and the bias of one linear layer that does the work of both."""
     scale = gamma / (var + eps) ** 0.5
     return weight * scale, (bias - mean) * scale + beta
-
-
-def look(function, *instance):
-    """The new weight and bias, by name."""
-    return named(function(*instance), "the new weight", "the new bias")
 
 
 def instances(generator):
@@ -54,7 +49,7 @@ EXERCISES = [
     Exercise(
         answer=fold,
         instances=instances,
-        look=look,
+        look=several("the new weight", "the new bias"),
         praise="In use, batch norm melts into a linear layer that stands before it.",
         mistakes="""
             eps is missing: it stands under the root here too
@@ -69,6 +64,8 @@ EXERCISES = [
                 weight * scale → weight
             the layer's own bias is lost: it is normalized like everything else
                 bias - mean → -mean
+            beta is missing: it is added after the scaling
+                * scale + beta → * scale
             the running mean is not subtracted
                 bias - mean → bias
             the running mean is subtracted, not added

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from .asking import named
+from .asking import several
 from .judge import Exercise
 
 
@@ -20,12 +20,6 @@ def backward(gradient, z, weights):
         gradient = (gradient @ weights[k].T) * (z[k] > 0)
         gradients.insert(0, gradient)
     return gradients
-
-
-def look(function, gradient, z, weights):
-    """The gradients at all of z, by name."""
-    names = [f"the gradient at z[{k}]" for k in range(len(z))]
-    return named(function(gradient, z, weights), *names)
 
 
 def instances(generator):
@@ -61,7 +55,7 @@ EXERCISES = [
     Exercise(
         answer=backward,
         instances=instances,
-        look=look,
+        look=several(*(f"the gradient at z[{k}]" for k in range(4))),
         praise="That is how loss.backward() goes back through a ReLU network.",
         mistakes="""
             the slope of the ReLU is missing: where z is negative, nothing comes back

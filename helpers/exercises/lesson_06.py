@@ -13,11 +13,6 @@ def block(x, weight, projection, branch_scale):
     return skip + branch_scale * (torch.relu(x) @ weight)
 
 
-def look_at_block(function, *instance):
-    """The output, by name."""
-    return {"the output": function(*instance)}
-
-
 def blocks(generator):
     """A block from 3 to 5 units, with a projection, and one of 4 units without."""
     draw = partial(torch.randn, generator=generator)
@@ -29,17 +24,10 @@ def scale(blocks):
     return (2 ** (1 / blocks) - 1) ** 0.5
 
 
-def numbers_of_blocks(generator):
-    """One, a few and many."""
-    drawn = torch.randint(20, 1000, (2,), generator=generator)
-    return [(int(number),) for number in (1, 2, 10, *drawn)]
-
-
 EXERCISES = [
     Exercise(
         answer=block,
         instances=blocks,
-        look=look_at_block,
         praise="With a projection the widths may differ; without one, nothing stands in the way of x.",
         mistakes="""
             the skip is missing
@@ -68,13 +56,15 @@ EXERCISES = [
     ),
     Exercise(
         answer=scale,
-        instances=numbers_of_blocks,
+        instances=lambda generator: [(1,), (2,), (10,), (100,), (1000,)],
         praise="One block or a thousand: the variance doubles once.",
         mistakes="""
             close: that grows to (1 + 1/blocks)^blocks, which is 2 for one block and nearly e = 2.72 for many
                 (2 ** (1 / blocks) - 1) ** 0.5 → (1 / blocks) ** 0.5
             1/blocks is too careful: the squares add up, so the variance would hardly grow at all
                 (2 ** (1 / blocks) - 1) ** 0.5 → 1 / blocks
+            2 ** 1 / blocks is (2 ** 1) / blocks: a root is 2 ** (1 / blocks)
+                2 ** (1 / blocks) → 2 / blocks
             that is the square of the scale: take its root
                 ** 0.5 →
             that doubles the standard deviation; the variance then is 4

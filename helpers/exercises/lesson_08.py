@@ -2,7 +2,7 @@
 
 import torch
 
-from .asking import Mistake, named
+from .asking import Mistake, several
 from .judge import Exercise, same
 
 
@@ -11,11 +11,6 @@ def count_weights(side, before, after):
     convolution = 9 * before * after
     fully_connected = side**2 * before * side**2 * after
     return convolution, fully_connected
-
-
-def look_at_counts(function, side, before, after):
-    """Both numbers of weights, by name."""
-    return named(function(side, before, after), "the convolution's weights", "the other's weights")
 
 
 def dropout(x, p, noise, training):
@@ -55,7 +50,7 @@ EXERCISES = [
     Exercise(
         answer=count_weights,
         instances=lambda generator: [(8, 1, 16), (8, 16, 32), (16, 3, 8)],
-        look=look_at_counts,
+        look=several("the convolution's weights", "the fully connected layer's weights"),
         praise="A convolution from 16 to 32 channels has 4,608 weights, whatever the size of the image.",
         mistakes="""
             the convolution's windows have 3 by 3 weights each: 9, not 3

@@ -1,7 +1,5 @@
 """Compares a reader's prediction with what was measured."""
 
-from contextlib import suppress
-
 from .asking import plain_value, spoken
 
 
@@ -35,7 +33,6 @@ def compare(prediction, measured, unit=""):
 def real(name, kind, value):
     """`value` as Python's int or float, if it is a number, NumPy's and torch's included; a ValueError if not."""
     plain = plain_value(value)
-    with suppress(TypeError, OverflowError):
-        if not isinstance(plain, (bool, str)) and float(plain) is not None:
-            return plain
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        return plain
     raise ValueError(f"{name} must be {kind}, got {spoken(value)}")

@@ -334,7 +334,7 @@ class AveragesExplorer(Live):
     """One unit with batch norm: its running averages as they approach the batches' moments, and its
     output for the 297 test digits in both modes.
 
-    The unit is the first of a linear layer on the digits. mode: "train" or "eval"; batches: how many
+    The unit is a linear one, on the digits. mode: "train" or "eval"; batches: how many
     training batches it has seen, 0 to 100; batch: examples in each, 2 to 256; momentum: 0.01 to 1;
     seed: of the draw of the batches, with replacement. Lesson 03.
     """

@@ -55,18 +55,15 @@ const live = (() => {
 
   // --- colours: the page's own, light or dark -----------------------------------------------------------------------
 
-  function rgb(color) {
-    const parts = (color.match(/[\d.]+/g) || [0, 0, 0]).map(Number)
-    return color.startsWith('#') ? [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)) : parts
-  }
+  const rgb = (color) => (color.startsWith('#') ? [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)) : color.match(/[\d.]+/g).map(Number))
 
   // WCAG's: from 0, black, to 1, white.
-  const luminance = (color) => rgb(color).slice(0, 3)
+  const luminance = (parts) => parts.slice(0, 3)
     .map((part) => (part / 255) ** 2.2).reduce((sum, part, k) => sum + part * [0.2126, 0.7152, 0.0722][k], 0)
 
   // What stands behind an element: the first ancestor's colour that is not transparent.
   function backdrop(node) {
-    for (; node instanceof Element; node = node.parentNode || node.getRootNode().host) {
+    for (; node instanceof Element; node = node.parentElement ?? node.getRootNode().host) {
       const color = getComputedStyle(node).backgroundColor
       if ((rgb(color)[3] ?? 1) > 0.5) return color
     }
@@ -75,7 +72,7 @@ const live = (() => {
 
   function palette(root) {
     const paper = backdrop(root)
-    root.dataset.dark = luminance(paper) < 0.2
+    root.dataset.dark = luminance(rgb(paper)) < 0.2
     const style = getComputedStyle(root)
     const lines = [0, 1, 2, 3, 4].map((k) => style.getPropertyValue(`--line-${k}`).trim())
     const [grid, limit] = ['--grid', '--limit'].map((name) => style.getPropertyValue(name).trim())
@@ -206,8 +203,7 @@ const live = (() => {
     context.textAlign = 'center'
     context.textBaseline = 'middle'
     shades.texts.forEach((texts, row) => texts.forEach((text, column) => {
-      const behind = tone(shades.values[row * shades.columns + column])
-      context.fillStyle = luminance(`rgb(${behind})`) < 0.18 ? 'white' : 'black'
+      context.fillStyle = luminance(tone(shades.values[row * shades.columns + column])) < 0.18 ? 'white' : 'black'
       context.fillText(text, x.at(column), y.at(row))
     }))
   }
@@ -415,7 +411,7 @@ const live = (() => {
   // A panel of the page: a title, a canvas, a slider to read its values by keyboard, and what was read.
   function makePanel(figure) {
     const title = element('div', { class: 'live-title' }), canvas = element('canvas', { role: 'img' })
-    const reader = element('input', { type: 'range', class: 'live-reader', min: 0, step: 1, 'data-lm-suppress-shortcuts': 'true' })
+    const reader = element('input', { type: 'range', class: 'live-reader', min: 0, step: 1 })
     const reading = element('div', { class: 'live-reading', 'aria-hidden': 'true' })
     const root = element('div', { class: 'live-panel' }, title, canvas, reader, reading)
     let panel, pins = NONE, names = [], cursor = null, area = null, size = null
@@ -470,6 +466,7 @@ const live = (() => {
       write(title, panel.title)
       put(canvas, 'aria-label', `${panel.title}. ${panel.sentence}`)
       put(reader, 'aria-label', `Read values: ${panel.title}`)
+      put(reader, 'aria-description', panel.shades ? 'Up and down choose the row.' : '')
       put(reader, 'max', String(Math.max(0, all.length - 1)))
       if (reader.disabled !== (all.length === 0)) reader.disabled = all.length === 0
       if (cursor) {
@@ -494,11 +491,11 @@ const live = (() => {
 
   // --- controls ------------------------------------------------------------------------------------------------------
 
-  // Native ones, with a label, a text for their value, and every key of their own, which JupyterLab would take.
+  // Native ones, with a label and a text for their value.
   function makeControl(spec, id, changed) {
-    const mine = { id, title: spec.meaning, 'data-lm-suppress-shortcuts': 'true' }
+    const mine = { id, title: spec.meaning }
     const label = element('label', { for: id, title: spec.meaning }, spec.name)
-    const root = element('div', { class: `live-control ${spec.name}` }, label)
+    const root = element('div', { class: 'live-control' }, label)
     if (spec.menu) {
       const select = element('select', mine, ...spec.labels.map((text, k) => element('option', { value: k }, text)))
       select.addEventListener('input', changed)
@@ -514,7 +511,7 @@ const live = (() => {
     const track = element('div', { class: 'live-track' }, slider)
     const text = (value) => (list ? spec.labels[value] : (+value).toFixed(digits))
     const field = list ? element('output', { for: id }) : element('input', {
-      type: 'number', min: low, max: high, step, 'aria-label': `${spec.name}, as a number`, 'data-lm-suppress-shortcuts': 'true',
+      type: 'number', min: low, max: high, step, 'aria-label': `${spec.name}, as a number`,
     })
     root.append(track, field)
     function tellValue() {
@@ -555,14 +552,12 @@ const live = (() => {
 
   // --- the figure ----------------------------------------------------------------------------------------------------
 
-  let count = 0  // of the figures on the page, for ids
-
   // Fills `root`. controls, buttons: as in widget.py; those before *start* stand above the controls. A figure without a *reset* of
   // its own gets one that brings back the settings `origin`, or else those of the first picture, and a *pin*.
   // ask(settings, generation): called when a control was moved. press(name): when a button was. Returns show(picture), which
   // draws, rename(buttons), lose(), and stop().
   function figure(root, { controls, buttons = [], origin = null, ask, press }) {
-    const id = `live-${++count}-${Math.random().toString(36).slice(2, 8)}`
+    const id = `live-${Math.random().toString(36).slice(2)}`
     let generation = 0, start = origin, picture = null, pinned = null, waiting = null, colors = null, lines, width
     const specs = controls.map((spec, k) => ({ spec, control: makeControl(spec, `${id}-${k}`, () => moved()) }))
     const button = (name, meaning, act) => {
@@ -579,14 +574,17 @@ const live = (() => {
     const called = buttons.map(([name]) => name), presets = Math.max(0, called.indexOf('start'), called.indexOf('pause'))
     const resetAndPin = called.includes('reset') ? [] : [button('reset', 'Back to the settings at the start', () => { adopt(start); moved(1) }), pin]
     const bar = element('div', { class: 'live-buttons' }, ...resetAndPin, ...pressed.slice(presets))
-    const panels = element('div', { class: 'live-panels' }), table = element('table'), said = element('p'), note = element('p', { class: 'live-note' })
+    const panels = element('div', { class: 'live-panels' }), table = element('table'), said = element('p'), note = element('p', { class: 'live-note', role: 'status' })
     const figureElement = element('figure', {}, panels, element('figcaption', {}, table, said, note)), code = element('div', { class: 'live-code' })
     root.classList.add('live')
     const above = element('div', { class: 'live-controls' }, ...specs.map(({ control }) => control.root), bar)
     if (presets) root.append(element('div', { class: 'live-presets' }, ...pressed.slice(0, presets)))
     root.append(above, figureElement, code)
-    // JupyterLab acts on arrow keys and letters that reach the notebook.
-    root.addEventListener('keydown', (event) => { if (!event.ctrlKey && !event.metaKey && event.key !== 'Tab') event.stopPropagation() })
+    // JupyterLab would act on arrow keys and letters. Those with Ctrl or ⌘ are meant for it.
+    const keys = ({ target, ctrlKey, metaKey }) => {
+      if (root.contains(target)) target.toggleAttribute('data-lm-suppress-shortcuts', !ctrlKey && !metaKey)
+    }
+    window.addEventListener('keydown', keys, true)  // before JupyterLab looks
     const drawn = []
 
     const settings = () => Object.fromEntries(specs.map(({ spec, control }) => [spec.name, control.get()]))
@@ -613,12 +611,12 @@ const live = (() => {
     function draw() {
       if (!picture) return
       while (drawn.length < picture.panels.length) {
-        drawn.push(makePanel({ film: () => picture.columns != null, colors: () => (colors ??= palette(root)) }))
+        drawn.push(makePanel({ film: () => picture.number != null, colors: () => (colors ??= palette(root)) }))
         panels.append(drawn.at(-1).root)
       }
       const names = picture.panels.flatMap((panel) => (panel.shades ? [] : panel.lines.map((line) => line.name)))
       pin.hidden = picture.panels.every((panel) => panel.shades)  // nothing would be kept
-      root.classList.toggle('live-film', picture.columns != null)  // before the canvases are measured
+      root.classList.toggle('live-film', picture.number != null)  // before the canvases are measured
       picture.panels.forEach((panel, k) => {
         const before = panel.shades ? null : pinned?.panels[k]
         if (!before) return drawn[k].show(panel, NONE, names)
@@ -639,7 +637,11 @@ const live = (() => {
       colors = null
       for (const panel of drawn) panel.resize()
     }
-    const resized = new ResizeObserver(([{ contentRect }]) => { if (width !== (width = contentRect.width)) repaint() })
+    const resized = new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width === width) return  // a longer sentence changes the height alone
+      width = contentRect.width
+      repaint()
+    })
     resized.observe(root)
     const themed = new MutationObserver(repaint)
     for (const node of [document.documentElement, document.body]) themed.observe(node, { attributes: true })
@@ -667,6 +669,7 @@ const live = (() => {
       themed.disconnect()
       dark.removeEventListener('change', repaint)
       window.removeEventListener('resize', repaint)
+      window.removeEventListener('keydown', keys, true)
     }
     return { show, rename, lose, stop }
   }
@@ -702,12 +705,12 @@ const live = (() => {
       press: (name) => (gone() ? shown.lose() : model.send({ press: name })),
     })
     let answer = null
-    const tell = () => { answer = null; if (!gone()) model.send({ drawn: model.get('shown').number }) }
+    const answered = () => { answer = null; if (!gone()) model.send({ drawn: model.get('shown').number }) }
     const update = () => {
       if (!model.get('shown').panels) return
       shown.show(model.get('shown'))
       // The pictures of a film are answered, so that no more of them come than are drawn; not each, which would take the kernel's time.
-      if (model.get('shown').number != null) answer ??= setTimeout(tell, 150)
+      if (model.get('shown').number != null) answer ??= setTimeout(answered, 150)
     }
     const rename = () => shown.rename(model.get('buttons'))
     el.append(element('style', {}, `.${model.get('still')}, .jp-OutputArea-child:has(.${model.get('still')}) { display: none }`))

@@ -9,7 +9,7 @@ from ..arguments import choice, integer, one_seed
 from ..datasets import spirals
 from .explorers import marks
 from .panels import Axis, Line, Panel, Picture, Shades, curves
-from .run import CELLS, DATA, DEFAULTS, KEPT, SIDE, Run, Worker  # noqa: F401, lesson 09 has Run
+from .run import CELLS, DATA, DEFAULTS, KEPT, SIDE, Worker
 from .widget import Live
 
 CHOICES = {
@@ -42,18 +42,18 @@ class Playground(Live):
     as in DEFAULTS. seed: of the weights and of the order of the examples; the same line gives the
     same curves. lr and batch may be turned in training; any other knob makes another network.
 
-    Training runs in a thread of its own, so that the page always answers. It rests while no page
-    is there. Raises ValueError on a setting that is not allowed. Lesson 09.
+    Training runs in a thread of its own, so that the page always answers. Until it is paused, it
+    rests while no page is there. Raises ValueError on a setting that is not allowed. Lesson 09.
     """
 
+    choices = CHOICES
     worker = None  # also where a setting is not allowed: `close` is called there, too
 
     def __init__(self, *, seed=0, **settings):
         for name in settings:
             choice("setting", name, DEFAULTS)
-        self.choices, seed = CHOICES, one_seed(seed)
-        settings = DEFAULTS | settings
-        settings = {name: self.allowed(name, value) for name, value in settings.items()}
+        given, seed = DEFAULTS | settings, one_seed(seed)
+        settings = {name: self.allowed(name, value) for name, value in given.items()}
         self.worker = Worker(settings, seed, self.show)
         reset = "Back to step 0, with the knobs as they are"
         keep = f"Its curves stay beside those of the next runs; of the last {KEPT}"
@@ -117,7 +117,7 @@ class Playground(Live):
         """Moves knobs. Raises ValueError, and moves none, if a setting is not allowed."""
         super().set(**settings)
         self.worker.wait()
-        if self.compute and self.shown["generation"] < self.generation:  # nothing was to be done
+        if self.compute and self.shown["generation"] < self.generation:  # no picture has come yet
             self.show()  # or the page's next moves would come as too old
 
     def reset(self):
@@ -181,11 +181,12 @@ class Playground(Live):
         runs = {"now": now} | {str(k): kept for k, kept in enumerate(worker.kept, 1)}
         named = runs if len(runs) > 1 else {"": now}  # a lone run's lines need no name
         answers = plane if now.answers.shape == (CELLS, CELLS) else digit_table
-        panels = [losses(named), errors(named), answers(now.answers), *layers(named)]
+        things = "points" if answers is plane else "images"
+        panels = [losses(named), errors(named), answers(now.answers), *layers(named, things)]
         rows = [row(name, run) for name, run in runs.items()]
         return Picture(
             panels, [["", "step", "loss", "train", "test"], *rows], marks(**settings),
-            words=f"{worker.note} {words(now)}".strip(), columns=4,
+            words=f"{worker.note} {words(now, things)}".strip(), columns=4,
             code=[[name, run.line] for name, run in runs.items()], number=worker.shown,
         )  # fmt: skip
 
@@ -228,8 +229,8 @@ def digit_table(shares):
     axes = Axis("answer", *edges[0], ticks=ticks), Axis("digit", *edges[1], ticks=ticks)
     shades = Shades(shares, *edges, "share", percent=True)
     most, right = int(shares.sum(0).argmax()), np.diag(shares).mean()
-    said = f"On average over the digits, {right:.0%} of the answers are right; the commonest is "
-    said += f"{most}, given to {shares[:, most].mean():.0%}."
+    said = f"On average over the ten digits, {right:.0%} of its answers to the test digits are "
+    said += f"right; the commonest is {most}, given to {shares[:, most].mean():.0%}."
     if not shares.any():
         said = "It gives no answer: its scores are not finite."
     return Panel("Its answers to the test digits", *axes, sentence=said, shades=shades)
@@ -253,12 +254,12 @@ def plane(shares):
     return Panel("Its answers in the plane", *axes, lines, " ".join(said), shades, lost=lost)
 
 
-def layers(runs):
-    """Panels of the layers: size, gradient, similarity of images, update."""
+def layers(runs, things):
+    """Panels of the layers: size, gradient, similarity of images or points, update."""
     panels = [
         by_layer(runs, "size", "Size of the signal", "standard deviation"),
         by_layer(runs, "gradient", "Gradient of the loss", "length", backward=True),
-        alike(runs),
+        alike(runs, things),
         by_layer(runs, "update", "Update / weights", "share", limit=("1/1000", 1e-3, "right")),
     ]
     for panel in panels:  # no layer that no run has
@@ -272,8 +273,8 @@ def by_layer(runs, quantity, title, name, **look):
     return curves(title, name, quantity, rows, **look)
 
 
-def alike(runs):
-    """A Panel of the similarity of images."""
+def alike(runs, things):
+    """A Panel of the similarity of images or points."""
     lines = []
     for k, (name, run) in enumerate(runs.items()):
         at = np.arange(1, len(run.similarity) + 1)
@@ -281,13 +282,13 @@ def alike(runs):
     now = next(iter(runs.values()))
     first, last = now.similarity[[0, -1]]
     ends = f"{first:.2f} at layer 1 and {last:.2f} at layer {len(now.similarity)}"
-    said = f"The similarity of images is {ends}." if np.isfinite([first, last]).all() else ""
+    said = f"The similarity of {things} is {ends}." if np.isfinite([first, last]).all() else ""
     if np.isnan(now.similarity).any():
-        said = f"{said} Where × stands, no two images can be compared.".strip()
+        said = f"{said} Where × stands, no two {things} can be compared.".strip()
     least = min(np.nanmin(line.y, initial=0.0) for line in lines)
     y = Axis("correlation of two", -0.1 if least >= -0.1 else -1.05, 1.05)
     lost = np.unique(np.concatenate([line.x[np.isnan(line.y)] for line in lines]))
-    return Panel("Similarity of images", None, y, lines, said, lost=lost)
+    return Panel(f"Similarity of {things}", None, y, lines, said, lost=lost)
 
 
 # --- in words -----------------------------------------------------------------------------------
@@ -300,7 +301,7 @@ def row(name, run):
     return [name, str(run.step), loss, f"{train:.1%}", f"{test:.1%}"]
 
 
-def words(now):
+def words(now, things):
     """What is happening, in a few sentences."""
     said = signal_in_words(now.size)
     if np.isfinite(now.size).all():  # else nothing comes back
@@ -317,9 +318,14 @@ def words(now):
         said = ["From the first layer to the last, signal and gradient change less than 100-fold."]
     if now.similarity[-1] > 0.9:
         last = f"{now.similarity[-1]:.2f}"
-        said.append(f"To the last layer all images look alike: their similarity is {last}.")
-    wrong = f"It is wrong for {now.errors[-1][1]:.0%} of the training examples"
-    return " ".join([*said, f"{wrong}{'' if now.step else ', untrained'}."])
+        said.append(f"To the last layer all {things} look alike: their similarity is {last}.")
+    at, train, _ = now.errors[-1]
+    wrong = f"wrong for {train:.0%} of the training examples"
+    if now.step == 0:
+        said.append(f"Untrained, it is {wrong}.")
+    else:
+        said.append(f"It is {wrong}." if at == now.step else f"At step {at:.0f} it was {wrong}.")
+    return " ".join(said)
 
 
 def signal_in_words(size):

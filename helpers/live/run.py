@@ -13,8 +13,8 @@ import torch
 
 from ..arguments import choice, integer, number
 from ..datasets import digits, spirals
-from ..networks import ACTIVATIONS, Linear, Residual, build
-from ..signals import similarity
+from ..networks import Linear, Residual, build
+from ..signals import KINDS, similarity
 from ..training import Trainer, error, predict
 
 DATA = {"digits": digits, "spirals": spirals}
@@ -85,11 +85,12 @@ class Run:
         self.step, self.every = 0, 1
         self.turned = False  # whether lr or batch were changed on the way
         self.fresh, self.loss, self.errors = [], [], []
+        self.layers = None  # what the last watched step met
         self.measure()
 
     @property
     def line(self):
-        """The line of code that makes a Playground with this run."""
+        """The line of code that makes this run in a Playground, if that has such settings."""
         default, now = {**DEFAULTS, "seed": 0}, {**self.settings, "seed": self.seed}
         changed = [f"{name}={value!r}" for name, value in now.items() if value != default[name]]
         on_the_way = "  # lr or batch were changed on the way" if self.turned else ""
@@ -102,20 +103,21 @@ class Run:
 
     def turn(self, lr, batch):
         """Goes on with this learning rate and batch size. Returns the names of what has changed."""
-        lr, batch = number("lr", lr, 1e-9), integer("batch", batch, 1, len(self.data.x))
-        given = {"lr": lr, "batch": batch}
-        changed = {name: value for name, value in given.items() if value != self.settings[name]}
-        self.trainer.lr, self.trainer.batch = lr, batch
-        self.settings.update(changed)
+        batch = integer("batch", batch, 1, len(self.data.x))
+        given = {"lr": number("lr", lr, 1e-9), "batch": batch}
+        changed = [name for name, value in given.items() if value != self.settings[name]]
+        self.trainer.lr, self.trainer.batch = given.values()
+        self.settings |= given
         self.turned = self.turned or bool(changed and self.step)
-        return [*changed]
+        return changed
 
     def advance(self, count=1, watch=True):
         """Trains `count` steps, 1 to 100000; `watch`: looks at the last one. Returns the run."""
         count = integer("count", count, 1, 100_000)
         for left in reversed(range(count)):
             diverged = self.diverged
-            loss = self.watched() if watch and left == 0 else self.trainer.step().item()
+            watched = left == 0 and (watch or self.layers is None)
+            loss = self.watched() if watched else self.trainer.step().item()
             self.fresh.append(loss)
             self.step += 1
             if len(self.fresh) == self.every:
@@ -176,7 +178,7 @@ class Run:
         wrong = (given != y_test).float().mean().item()
         self.errors.append((self.step, error(self.net, x[:count], y[:count]).item(), wrong))
         if self.settings["data"] == "spirals":
-            shares = torch.softmax(predict(self.net, torch.from_numpy(plane())), 1)
+            shares = torch.softmax(predict(self.net, torch.from_numpy(grid())), 1)
             self.answers = shares[:, 0].numpy().reshape(CELLS, CELLS)
         else:
             counts = np.zeros((10, 11))  # in the last column those without an answer
@@ -198,7 +200,7 @@ def forward(layers, seen, x, stream=None):
     for layer in layers:
         if isinstance(layer, Residual):
             x = stream = layer.add(x, forward(layer.branch, seen, x, x))
-        elif isinstance(layer, tuple(ACTIVATIONS.values())):
+        elif isinstance(layer, KINDS):
             signal = x if stream is None else stream
             signal.retain_grad()
             x = layer(x)
@@ -217,7 +219,7 @@ def norms(tensors):
     return torch.stack(torch._foreach_norm(tensors, 2, torch.double)).numpy()  # takes twice as long
 
 
-def plane():
+def grid():
     """The middles of the cells of the plane in which the spirals lie, row by row: (cells, 2)."""
     side = np.linspace(-SIDE, SIDE, CELLS, dtype=np.float32)
     return np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
@@ -231,7 +233,7 @@ class Worker:
     are still to be taken, math.inf until a pause. `note` says what the last command did.
 
     show: is called in the thread when there is something new. The thread ends when nothing is left
-    to do, and rests when the page has not answered for PATIENCE seconds.
+    to do. Where it trains until a pause, it rests when the page has been silent for PATIENCE seconds.
     """
 
     def __init__(self, settings, seed, show):
@@ -263,16 +265,16 @@ class Worker:
             self.heard, self.drawn, self.due = time.monotonic(), self.shown, 0.0
             self.wake()
 
-    def answer(self, number):
+    def answer(self, picture):
         """The page has drawn the pictures up to this number."""
         with self.lock:
-            self.heard, self.drawn = time.monotonic(), max(self.drawn, number)
+            self.heard, self.drawn = time.monotonic(), max(self.drawn, picture)
             if self.left:
                 self.wake()
 
     def wake(self):
         """Starts the thread, if there is none. For who holds the lock."""
-        if self.thread is None:
+        if self.thread is None and not self.closed:
             thread = threading.Thread(target=self.work, name="playground", daemon=True)
             thread.start()
             self.thread = thread
@@ -287,12 +289,13 @@ class Worker:
             raise
 
     def close(self):
-        """Ends the thread after the step that is under way, whatever else was asked for."""
+        """Ends the thread after the step that is under way, and lets go of the networks."""
         self.show = lambda: None
         with self.lock:
             self.left, self.unwatched, self.closed = 0, False, True
             self.commands.clear()
         self.wait()
+        self.run, self.snapshot, self.kept = None, None, []
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -307,7 +310,8 @@ class Worker:
                 try:
                     job()
                 except Exception as failure:  # noqa: BLE001, nobody would read a thread's traceback
-                    self.left, self.unwatched = 0, False
+                    with self.lock:
+                        self.left, self.unwatched = 0, False
                     self.note = f"Training stopped with {type(failure).__name__}: {failure}."
                     with suppress(Exception):
                         self.show()
@@ -370,7 +374,8 @@ class Worker:
     def present(self, note=None):
         """Shows the run as it is now."""
         self.snapshot = self.run.look()
-        self.note = self.note if note is None else note
+        if note is not None:
+            self.note = note
         self.redraw()
 
     def redraw(self):

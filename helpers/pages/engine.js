@@ -499,14 +499,14 @@ const engine = (() => {
 
   // --- what a pass shows ---------------------------------------------------------------------------------------------
 
-  const SAMPLE = 2 ** 13  // values of a layer that go into its histogram, about
+  const BINS = 60, SAMPLE = 2 ** 13  // bins of a layer's histogram, and values that go into it, about
   const FLAT = 0.05  // tanh and sigmoid are saturated where the slope is below this share of the steepest
 
   // What `profile` of helpers says of layers on a batch, as far as an explorer shows it. x: (batch, inputs), float32. y: class
   // numbers, for the gradients, or null. Returns an array with an entry for each hidden layer for each of: pre_mean, pre_std,
   // stream_std, counts, edges, dead, saturated, nonfinite and, with y, gradient.
-  function profile(layers, x, y, { memory, batch, dtype = 'float32', bins = 60 }) {
-    const format = DTYPES[dtype], watch = new Watch(memory, batch, bins), parts = flat(layers)
+  function profile(layers, x, y, { memory, batch, dtype }) {
+    const format = DTYPES[dtype], watch = new Watch(memory, batch), parts = flat(layers)
     const sizes = parts.filter((layer) => layer instanceof Linear).map(({ fanIn, fanOut }) => [fanIn, fanOut])
     const widest = Math.max(...sizes.flat()) + STRIP
     // A pass forward needs only the last few arrays. A pass with gradients needs all.
@@ -540,8 +540,8 @@ const engine = (() => {
 
   // As in signals.py: the stream of a residual network is the sum that runs past its layers; without skips z stands for it.
   class Watch {
-    constructor(memory, batch, bins) {
-      Object.assign(this, { memory, batch, bins, records: [], stream: null, blocks: 0, at: new Map() })
+    constructor(memory, batch) {
+      Object.assign(this, { memory, batch, records: [], stream: null, blocks: 0, at: new Map() })
     }
 
     layer() {
@@ -571,7 +571,7 @@ const engine = (() => {
     }
   }
 
-  function record(kind, z, a, stream, { memory, batch, bins }) {
+  function record(kind, z, a, stream, { memory, batch }) {
     const width = z.length / batch, every = Math.ceil(z.length / SAMPLE), of = summary(z, memory)
     let { low, high, mean, std } = of, sample = examples(z, width, every), nonfinite = 0
     if (!Number.isFinite(low) || !Number.isFinite(high) || mean !== mean) {
@@ -581,7 +581,7 @@ const engine = (() => {
       mean = std = NaN
       sample = finite.filter((_, k) => k % every === 0)
     }
-    const lines = edges(low, high, bins)
+    const lines = edges(low, high)
     return {
       pre_mean: mean,
       pre_std: std,
@@ -590,7 +590,7 @@ const engine = (() => {
       saturated: ACTIVATIONS[kind].steep ? saturated(kind, a) : 0,
       nonfinite,
       edges: lines,
-      counts: histogram(sample, lines[0], lines[bins], bins).map((count) => count * every),
+      counts: histogram(sample, lines[0], lines[BINS]).map((count) => count * every),
     }
   }
 
@@ -631,22 +631,22 @@ const engine = (() => {
     return found
   }
 
-  function edges(low, high, bins) {
+  function edges(low, high) {
     if (high - low <= Math.max(1e-300, 1e-12 * Math.max(-low, high))) {  // all alike
       const around = Math.max(0.5, 1e-3 * Math.abs(low))
       ;[low, high] = [low - around, high + around]
     }
-    const found = new Float64Array(bins + 1)
-    for (let k = 0; k <= bins; k++) found[k] = low + (high - low) * (k / bins)
+    const found = new Float64Array(BINS + 1)
+    for (let k = 0; k <= BINS; k++) found[k] = low + (high - low) * (k / BINS)
     return found
   }
 
   // How many of the values lie in each of the bins from low to high.
-  function histogram(values, low, high, bins) {
-    const counts = new Int32Array(bins), count = values.length
-    const scale = (bins * (1 - 1e-5)) / (high - low)  // the greatest value belongs to the last bin
-    if (!(Math.abs(low * scale) < Math.min(1000, 20 * bins) && scale < 1e30)) {  // too fine for float32: NumPy's way
-      for (let k = 0; k < count; k++) counts[Math.min(bins - 1, Math.floor(((values[k] - low) / (high - low)) * bins))]++
+  function histogram(values, low, high) {
+    const counts = new Int32Array(BINS), count = values.length
+    const scale = (BINS * (1 - 1e-5)) / (high - low)  // the greatest value belongs to the last bin
+    if (!(Math.abs(low * scale) < 1000 && scale < 1e30)) {  // too fine for float32: NumPy's way
+      for (let k = 0; k < count; k++) counts[Math.min(BINS - 1, Math.floor(((values[k] - low) / (high - low)) * BINS))]++
     } else if (values instanceof Float32Array) {
       const factor = Math.fround(scale), shift = Math.fround(low * scale)
       for (let k = 0; k < count; k++) counts[Math.fround(Math.fround(values[k] * factor) - shift) | 0]++

@@ -33,7 +33,14 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution, rmtree
 
-from helpers.exercises.asking import Mistake, fixed_settings, new_generator, received, unanswered
+from helpers.exercises.asking import (
+    UNREADABLE,
+    Mistake,
+    fixed_settings,
+    new_generator,
+    received,
+    unanswered,
+)
 from helpers.exercises.judge import judge
 from helpers.exercises.recorded import HANDED_IN, HIDDEN
 
@@ -384,7 +391,7 @@ def verdict(assignment, name, handed_in, seed=None):
     seed = course_seed() if seed is None else seed
     exercise = exercises(assignment, seed)[name]
     if not isinstance(handed_in, str) or len(handed_in) > LONGEST_ANSWER:
-        raise Mistake("nothing was handed in that can be read")
+        raise Mistake(UNREADABLE)
     with fixed_settings():
         given = received(handed_in)
     if unanswered(given):
@@ -395,7 +402,7 @@ def verdict(assignment, name, handed_in, seed=None):
     except Mistake as mistake:
         raise Mistake(f"on other instances than the visible ones: {mistake}") from None
     except Exception as problem:  # whatever a forged text may hold
-        raise Mistake("nothing was handed in that can be read") from problem
+        raise Mistake(UNREADABLE) from problem
 
 
 def error(name, text):

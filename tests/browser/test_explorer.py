@@ -535,6 +535,31 @@ def test_the_figure_lives_in_notebook_7(browser, course):
     page.close()
 
 
+KINDS = "all => all.map((one) => one.matches('.jp-CodeCell'))"
+
+
+@pytest.mark.parametrize("opens", [lab.open_notebook, lab.open_in_notebook])
+def test_keys_are_the_figures_and_those_with_ctrl_jupyters(browser, course, opens):
+    path = write(course, f"{opens.__name__}.ipynb", CELLS[:2])
+    page = browser.new_page()
+    opens(page, course[1], path)
+    lab.run_all(page, tries=3)
+    figure = page.locator(".live")
+    figure.locator("canvas").first.wait_for()
+    kinds = page.locator(".jp-Cell").evaluate_all(KINDS)
+    for one in button(figure, "pin"), slider(figure, "gain"), menu(figure, "activation"):
+        page.locator(".jp-CodeCell .jp-InputPrompt").last.click()  # command mode
+        one.focus()
+        for key in "d", "d", "x", "a", "b", "m", "ArrowUp", "ArrowDown", "0", "0":
+            page.keyboard.press(key)
+        assert page.locator(".jp-Cell").evaluate_all(KINDS) == kinds
+        assert page.get_by_role("dialog").count() == 0, "the kernel would be restarted"
+        one.focus()
+        lab.save(page, course[0] / path)
+    assert visible(page) == (2, 0, 0)
+    page.close()
+
+
 # --- where no kernel runs -----------------------------------------------------------------------
 
 
