@@ -1,7 +1,10 @@
 """The playground without a browser: what trains in it, its thread, its knobs, and what it says."""
 
+import gc
+import re
 import threading
 import time
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -436,6 +439,20 @@ def test_only_steps_that_are_shown_are_watched(small, monkeypatch):
     assert watched[0] > 0, "the first step tells how long one takes"
 
 
+def test_a_run_that_was_never_watched_is_watched_before_it_is_looked_at():
+    one, other = Run(**SMALL).advance(5, watch=False).look(), Run(**SMALL).advance(5).look()
+    np.testing.assert_array_equal(one.size, other.size)
+    np.testing.assert_array_equal(one.loss, other.loss)
+
+
+def test_an_error_is_told_with_the_step_at_which_it_was_measured(small):
+    said = "wrong for [0-9]+% of the training examples"
+    assert re.search(f"Untrained, it is {said}", small.alt)
+    assert re.search(f"At step 0 it was {said}", small.step(19).alt)
+    assert re.search(f"It is {said}", small.step(1).alt)
+    assert re.search(f"At step 20 it was {said}", small.step(1).alt)
+
+
 def test_no_more_pictures_are_sent_than_the_page_draws(small):
     press(small, "start")
     wait_until(lambda: small.worker.shown == training.AHEAD and small.run.step > 50)
@@ -534,8 +551,12 @@ def test_a_closed_playground_leaves_nothing_behind():
     made = Playground(**SMALL)
     turn(made, depth=4)
     press(made, "reset"), press(made, "exploding"), press(made, "start")
+    network = weakref.ref(made.run.net)
     made.close()
+    made.start()
     assert len(widgets.widget._instances) == before and threads() == []
+    gc.collect()
+    assert network() is None, "a notebook's Out keeps what was closed"
 
 
 def test_one_step_pauses(small):
