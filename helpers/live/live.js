@@ -580,11 +580,11 @@ const live = (() => {
     const above = element('div', { class: 'live-controls' }, ...specs.map(({ control }) => control.root), bar)
     if (presets) root.append(element('div', { class: 'live-presets' }, ...pressed.slice(0, presets)))
     root.append(above, figureElement, code)
-    // JupyterLab would act on arrow keys and letters. Those with Ctrl or ⌘ are meant for it.
-    const keys = ({ target, ctrlKey, metaKey }) => {
-      if (root.contains(target)) target.toggleAttribute('data-lm-suppress-shortcuts', !ctrlKey && !metaKey)
-    }
-    window.addEventListener('keydown', keys, true)  // before JupyterLab looks
+    // Jupyter would act on arrow keys and letters. Those with Ctrl or ⌘ are meant for it.
+    const mine = ({ ctrlKey, metaKey }) => !ctrlKey && !metaKey
+    const keys = (event) => { if (root.contains(event.target)) event.target.toggleAttribute('data-lm-suppress-shortcuts', mine(event)) }
+    window.addEventListener('keydown', keys, true)  // before Notebook 7 looks
+    root.addEventListener('keydown', (event) => { if (mine(event) && event.key !== 'Tab') event.stopPropagation() })  // before JupyterLab does
     const drawn = []
 
     const settings = () => Object.fromEntries(specs.map(({ spec, control }) => [spec.name, control.get()]))
