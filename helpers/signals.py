@@ -129,7 +129,7 @@ def similarity(a: torch.Tensor) -> np.ndarray:
     """How alike a layer's outputs for different images are: the mean correlation of two of them.
 
     a: (*stack, batch, width). Returns numbers of shape `stack`. 1: the layer says the same of all
-    images, the network is stuck. 0: they are as different as by chance. The correlation is over the
+    images, the network is stuck. 0: they are unrelated. The correlation is over the
     units. An image whose outputs are all equal, to a millionth of their mean, is left out. NaN if
     fewer than two others are there.
     Why not the mean cosine? Outputs of ReLU and sigmoid are positive: that alone makes it 0.3 and
@@ -192,8 +192,9 @@ def profile(
             x = (x.clone() if x.is_inference() else x).requires_grad_()
         with watch.over(parts):
             scores = torch.func.functional_call(net, copies, (x,)) if copies else net(x)
+        columns = watch.columns(scores)
         gradient = watch.gradients(scores, y.cpu()) if labels else None
-        return Profile(**watch.columns(scores), gradient=gradient)
+        return Profile(**columns, gradient=gradient)
 
 
 def _check_parts(parts, parameters):

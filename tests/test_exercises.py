@@ -6,6 +6,7 @@ import warnings
 from collections import deque
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -343,8 +344,21 @@ def test_what_stops_is_told_with_its_line():
         check("critical_gain", critical_gain)
 
 
-def test_a_dict_or_a_text_is_not_several_things():
-    for returned in {k: torch.ones(5, 3) for k in range(4)}, "four":
+def test_of_a_decorated_answer_its_own_line_is_told_and_of_a_lambda_none():
+    @torch.no_grad()
+    def critical_gain(slope):
+        return slope.gain
+
+    line = re.escape("attribute 'gain', in the line: return slope.gain")
+    with pytest.raises(Mistake, match=f"{line}$"):
+        check("critical_gain", critical_gain)
+    for answer in lambda slope: critical_gain(slope), partial(critical_gain):
+        with pytest.raises(Mistake, match="attribute 'gain'$"):
+            check("critical_gain", answer)
+
+
+def test_a_dict_a_text_or_a_number_is_not_several_things():
+    for returned in {k: torch.ones(5, 3) for k in range(4)}, "four", torch.tensor(4.0):
         with pytest.raises(Mistake, match="^return 4 things"):
             check("backward", lambda gradient, z, weights, returned=returned: returned)
 
@@ -508,6 +522,7 @@ def test_a_prediction_in_percent_is_judged_by_points(capsys):
         (2, torch.ones(2), "measured must be a number, got a tensor of shape (2,)"),
         (2, "2", "measured must be a number, got '2'"),
         (True, 1, "prediction must be a number or a text, got True"),
+        (10**400, 1, f"prediction must be a number or a text, got {'1' + 79 * '0'}"),
     ],
 )
 def test_what_cannot_be_compared_is_named(prediction, measured, said, rejects):

@@ -1893,6 +1893,17 @@ def test_09_no_other_knob_than_the_skip_cures_the_stuck_network(cure):
         check("one_knob", lambda: {"fades": ..., "explodes": ..., "stuck": cure})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cure", [{"branch_scale": 0.14}, {"norm": "batch"}, {"norm": "layer"}, {"gain": 0.2}]
+)
+def test_09_a_small_branch_cures_the_network_that_explodes(cure):
+    answer = {"fades": ..., "explodes": cure, "stuck": ...}
+    check(
+        "one_knob", lambda: answer
+    )  # which trains what is not missing, and raises if it is not cured
+
+
 def test_09_the_stuck_networks_panels_show_nothing_at_step_0_and_its_digits_are_alike():
     run = Run(depth=40, norm="layer")
     now = run.look()

@@ -494,7 +494,7 @@ def test_a_norm_that_is_entered_in_norms_is_built_profiled_and_shown(monkeypatch
     for z, _ in all_activations(net, x):
         if wiring.get("order") != "post":
             torch.testing.assert_close((z**2).mean(-1), torch.ones(2, 32), rtol=1e-3, atol=1e-3)
-    assert seen.gradient.all()
+    assert (seen.gradient > 0).all()
     assert "RMSNorm(12, eps=1e-05, stack=(2,))" in str(net)
 
 

@@ -553,7 +553,11 @@ def test_a_closed_playground_leaves_nothing_behind():
     press(made, "reset"), press(made, "exploding"), press(made, "start")
     network = weakref.ref(made.run.net)
     made.close()
-    made.start()
+    for use in made.start, made.step, lambda: made.line:
+        with pytest.raises(ValueError, match="was closed"):
+            use()
+    made.worker.train(5), made.worker.send(made.worker.begin)
+    assert made.worker.run is None and not made.training
     assert len(widgets.widget._instances) == before and threads() == []
     gc.collect()
     assert network() is None, "a notebook's Out keeps what was closed"

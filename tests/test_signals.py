@@ -265,8 +265,11 @@ def test_every_number_is_that_of_a_slow_computation(activation, variant, trainin
 
 def test_a_histogram_far_from_zero_holds_every_value():
     for k in range(200):
-        z = (470 + normal(2, 50, seed=k)).numpy().ravel()
-        assert signals._histogram(z, float(z.min()), float(z.max())).sum() == 100
+        z = (55 + normal(2, 50, seed=k)).numpy().ravel()
+        low, high = float(z.min()), float(z.max())
+        assert 400 < low * signals.BINS / (high - low) < 1000, "beyond it, NumPy counts"
+        counts = signals._histogram(z, low, high)
+        assert len(counts) == 60 and counts.sum() == 100
 
 
 def test_the_references_layers_are_not_all_alike():
@@ -1035,8 +1038,11 @@ def test_identities_in_place_of_norms_dropouts_and_shortcuts_are_no_layers(early
         nn.Identity(),
     )
     seen = profile(net, x, y)
-    assert seen.depth == 3
+    assert seen.depth == 3 and "3 layers" in str(seen)
     assert (seen.mean > 0.1).all(), "all of them are ReLUs"
+    expected = gradients_behind(net, x, y, net[0], net[1].fc, net[3])
+    np.testing.assert_allclose(seen.gradient[[0, 2]], [expected[0], expected[2]], rtol=1e-5)
+    assert seen.gradient.shape == (3,)
 
 
 def test_a_layer_that_was_made_linear_is_still_a_layer(x, y):

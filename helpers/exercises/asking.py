@@ -4,6 +4,7 @@ Both a check in a notebook and a mark begin here, so that they cannot differ.
 """
 
 import copy
+import inspect
 import json
 import traceback
 import warnings
@@ -105,11 +106,18 @@ def looked_at(look, name, answer, instance):
     except Mistake:
         raise
     except Exception as error:
-        file = getattr(getattr(answer, "__code__", None), "co_filename", None)
-        steps = traceback.extract_tb(error.__traceback__)
-        lines = [step.line for step in steps if step.filename == file and step.line]
-        where = f", in the line: {lines[-1]}" if lines else ""
+        where = line_in(answer, error)
         raise Mistake(f"{name} stopped with {type(error).__name__}: {error}{where}") from error
+
+
+def line_in(answer, error):
+    """The line of an answer's cell at which it stopped, for a message; "" of what has no such line."""
+    code = getattr(inspect.unwrap(answer), "__code__", None)
+    if code is None or code.co_name == "<lambda>":  # which stands in the cell of the check
+        return ""
+    steps = traceback.extract_tb(error.__traceback__)
+    lines = [step.line for step in steps if step.filename == code.co_filename and step.line]
+    return f", in the line: {lines[-1][:80]}" if lines else ""
 
 
 def without_autograd(function, *instance):
@@ -133,7 +141,7 @@ def named(returned, *names):
     if returned is ...:
         return {"": ...}
     many = isinstance(returned, Iterable) and not isinstance(returned, (str, dict))
-    parts = list(returned) if many else []
+    parts = list(returned) if many and getattr(returned, "ndim", 1) else []
     if len(parts) != len(names):
         raise Mistake(f"return {len(names)} things: {', '.join(names)}")
     return dict(zip(names, parts))

@@ -1,5 +1,7 @@
 """Compares a reader's prediction with what was measured."""
 
+from contextlib import suppress
+
 from .asking import plain_value, spoken
 
 
@@ -34,5 +36,7 @@ def real(name, kind, value):
     """`value` as Python's int or float, if it is a number, NumPy's and torch's included; a ValueError if not."""
     plain = plain_value(value)
     if isinstance(plain, (int, float)) and not isinstance(plain, bool):
-        return plain
+        with suppress(OverflowError):
+            float(plain)
+            return plain
     raise ValueError(f"{name} must be {kind}, got {spoken(value)}")

@@ -580,8 +580,8 @@ const live = (() => {
     const above = element('div', { class: 'live-controls' }, ...specs.map(({ control }) => control.root), bar)
     if (presets) root.append(element('div', { class: 'live-presets' }, ...pressed.slice(0, presets)))
     root.append(above, figureElement, code)
-    // Jupyter would act on arrow keys and letters. Those with Ctrl or ⌘ are meant for it.
-    const mine = ({ ctrlKey, metaKey }) => !ctrlKey && !metaKey
+    // Jupyter would act on arrow keys and letters. Those with Ctrl or ⌘ are meant for it, but for those that undo.
+    const mine = ({ key, ctrlKey, metaKey }) => !(ctrlKey || metaKey) || /^[zy]$/i.test(key)
     const keys = (event) => { if (root.contains(event.target)) event.target.toggleAttribute('data-lm-suppress-shortcuts', mine(event)) }
     window.addEventListener('keydown', keys, true)  // before Notebook 7 looks
     root.addEventListener('keydown', (event) => { if (mine(event) && event.key !== 'Tab') event.stopPropagation() })  // before JupyterLab does

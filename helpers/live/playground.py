@@ -10,7 +10,7 @@ from ..datasets import spirals
 from .explorers import marks
 from .panels import Axis, Line, Panel, Picture, Shades, curves
 from .run import CELLS, DATA, DEFAULTS, KEPT, SIDE, Worker
-from .widget import Live
+from .widget import CLOSED, Live
 
 CHOICES = {
     "width": (2, 4, 8, 16, 32, 64, 128),
@@ -42,8 +42,8 @@ class Playground(Live):
     as in DEFAULTS. seed: of the weights and of the order of the examples; the same line gives the
     same curves. lr and batch may be turned in training; any other knob makes another network.
 
-    Training runs in a thread of its own, so that the page always answers. Until it is paused, it
-    rests while no page is there. Raises ValueError on a setting that is not allowed. Lesson 09.
+    Training runs in a thread of its own, so that the page always answers. After `start` it rests
+    while no page is there; `step` does not. Raises ValueError on a setting that is not allowed. Lesson 09.
     """
 
     choices = CHOICES
@@ -69,7 +69,10 @@ class Playground(Live):
 
     @property
     def run(self):
-        """The Run that trains. Pause it before you measure its network yourself."""
+        """The Run that trains. Pause it before you measure its network yourself. Raises ValueError after
+        `close`."""
+        if not self.compute:
+            raise ValueError(CLOSED)
         return self.worker.run
 
     @property
@@ -109,6 +112,8 @@ class Playground(Live):
         return self
 
     def train(self, steps):
+        if not self.compute:
+            raise ValueError(CLOSED)
         self.worker.train(steps)
         self.name_buttons()  # at once, before the step that is under way is done
         self.worker.wait()

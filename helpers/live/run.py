@@ -90,7 +90,8 @@ class Run:
 
     @property
     def line(self):
-        """The line of code that makes this run in a Playground, if that has such settings."""
+        """The line of code that makes a Playground like this run at its start. A remark says if lr or
+        batch were turned."""
         default, now = {**DEFAULTS, "seed": 0}, {**self.settings, "seed": self.seed}
         changed = [f"{name}={value!r}" for name, value in now.items() if value != default[name]]
         on_the_way = "  # lr or batch were changed on the way" if self.turned else ""
@@ -112,7 +113,8 @@ class Run:
         return changed
 
     def advance(self, count=1, watch=True):
-        """Trains `count` steps, 1 to 100000; `watch`: looks at the last one. Returns the run."""
+        """Trains `count` steps, 1 to 100000. Returns the run. `watch`: looks at the last of them, which
+        it does in any case if there was no look before."""
         count = integer("count", count, 1, 100_000)
         for left in reversed(range(count)):
             diverged = self.diverged
@@ -253,12 +255,16 @@ class Worker:
     def send(self, command, *arguments):
         """Asks for a command."""
         with self.lock:
+            if self.closed:
+                return
             self.commands.append(partial(command, *arguments))
             self.wake()
 
     def train(self, steps):
         """Asks for so many steps from now on; math.inf: until a pause; 0: a pause."""
         with self.lock:
+            if self.closed:
+                return
             self.left = steps
             if steps:
                 self.note = ""
@@ -269,12 +275,12 @@ class Worker:
         """The page has drawn the pictures up to this number."""
         with self.lock:
             self.heard, self.drawn = time.monotonic(), max(self.drawn, picture)
-            if self.left:
+            if self.left:  # 0 after `close`
                 self.wake()
 
     def wake(self):
         """Starts the thread, if there is none. For who holds the lock."""
-        if self.thread is None and not self.closed:
+        if self.thread is None:
             thread = threading.Thread(target=self.work, name="playground", daemon=True)
             thread.start()
             self.thread = thread

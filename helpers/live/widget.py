@@ -46,6 +46,7 @@ HERE = Path(__file__).parent
 STILL = """<style>.jp-OutputArea-child:has(.live-still) + .jp-OutputArea-child:not(:has(.live)) {{
 display: none }}</style><figure class="live-still {}" style="margin: 0">*<figcaption>{}
 <strong>Run this cell to move it.</strong></figcaption></figure>"""
+CLOSED = "This figure was closed when its cell ran again. Run the line that made it."
 SHOWN = {}  # for each cell of the notebook: its last execution, and the figures that it showed then
 
 
@@ -168,7 +169,7 @@ class Live(anywidget.AnyWidget):
 
     def _ipython_display_(self):
         if not self.compute:  # after `close`
-            print("This figure was closed when its cell ran again. Run the line that made it.")
+            print(CLOSED)
             return
         close_previous(self)
         with self.lock:  # words and picture of the same moment

@@ -547,6 +547,8 @@ def test_keys_are_the_figures_and_those_with_ctrl_jupyters(browser, course, open
     figure = page.locator(".live")
     figure.locator("canvas").first.wait_for()
     kinds = page.locator(".jp-Cell").evaluate_all(KINDS)
+    number(figure, "gain").fill("2")
+    number(figure, "gain").press("Control+z")
     for one in button(figure, "pin"), slider(figure, "gain"), menu(figure, "activation"):
         page.locator(".jp-CodeCell .jp-InputPrompt").last.click()  # command mode
         one.focus()
