@@ -349,6 +349,12 @@ def test_02_a_step_moves_each_layer_further_than_the_one_before_it(seed):
     assert share.min() > 0.03 and share.max() < 0.15
 
 
+def test_02_at_gain_3_the_gain_times_the_slope_of_tanh_exceeds_1_in_every_layer():
+    net = build(50, 256, activation="tanh", gain=3.0, seed=1)
+    for _, a in activations(net, digits(0).x[:256]):
+        assert 3 * ((1 - a**2) ** 2).mean() ** 0.5 > 1.2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_02_the_drift_also_grows_in_standard_deviations_of_all_z_of_a_layer(seed):

@@ -140,8 +140,8 @@ def named(returned, *names):
     """What an answer returned, by name. Raises Mistake if there are not as many things."""
     if returned is ...:
         return {"": ...}
-    many = isinstance(returned, Iterable) and not isinstance(returned, (str, dict))
-    parts = list(returned) if many and getattr(returned, "ndim", 1) else []
+    one = isinstance(returned, (str, dict)) or getattr(returned, "ndim", 1) == 0
+    parts = list(returned) if isinstance(returned, Iterable) and not one else []
     if len(parts) != len(names):
         raise Mistake(f"return {len(names)} things: {', '.join(names)}")
     return dict(zip(names, parts))

@@ -46,7 +46,9 @@ HERE = Path(__file__).parent
 STILL = """<style>.jp-OutputArea-child:has(.live-still) + .jp-OutputArea-child:not(:has(.live)) {{
 display: none }}</style><figure class="live-still {}" style="margin: 0">*<figcaption>{}
 <strong>Run this cell to move it.</strong></figcaption></figure>"""
-CLOSED = "This figure was closed when its cell ran again. Run the line that made it."
+CLOSED = (
+    "This figure was closed: its cell ran again, or close() was called. Run the line that made it."
+)
 SHOWN = {}  # for each cell of the notebook: its last execution, and the figures that it showed then
 
 
