@@ -104,7 +104,7 @@ def soak(minutes, seed, patient):
                 threads, last = count(page)
             memory.append(last)
             kinds = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
-            wrong += page.locator(kinds).all_inner_texts()
+            wrong += page.locator(kinds).all_text_contents()
             wrong += [f"{threads} threads are left"] * (threads > 0)
             wrong += ["a pause that was not answered"] * pauses.count(-1)
             first, later = max(memory[:5]), max(memory[5:], default=0)

@@ -20,8 +20,8 @@ def button(figure, name):
 
 
 def sentence(figure):
-    """What the figure says in words."""
-    return figure.locator("figcaption p").first.inner_text()
+    """What the figure says in words; also far from the view, where JupyterLab leaves inner_text empty."""
+    return figure.locator("figcaption p").first.text_content()
 
 
 def pixels(figure):

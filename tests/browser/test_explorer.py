@@ -62,7 +62,7 @@ def figure(lesson):
 
 def errors(page):
     kinds = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
-    return page.locator(kinds).all_inner_texts()
+    return page.locator(kinds).all_text_contents()
 
 
 def values(figure):
@@ -296,9 +296,9 @@ def test_pin_leaves_the_present_curves_as_pale_lines(figure):
     wait_for(figure, **START | {"gain": 1.6})
     pinned = pixels(figure)
     told = "Pale lines: pinned at depth 50, gain 1.2, width 256, activation relu, dtype float32."
-    assert figure.locator(".live-note").inner_text() == told
+    assert figure.locator(".live-note").text_content() == told
     button(figure, "unpin").click()
-    assert figure.locator(".live-note").inner_text() == ""
+    assert figure.locator(".live-note").text_content() == ""
     assert pixels(figure) != pinned
     button(figure, "reset").click()
     wait_for(figure, **START)
@@ -319,25 +319,25 @@ def test_the_values_can_be_read_by_pointer_and_by_keyboard(figure):
         figure.get_by_role("slider", name="Read values: Size"),
     )
     reading = figure.locator(".live-reading").first
-    assert reading.inner_text() == ""
+    assert reading.text_content() == ""
     reader.focus()
     for key, layer in ("Home", 1), ("ArrowRight", 2), ("End", 50), ("ArrowLeft", 49):
         figure.page.keyboard.press(key)
         text = reader.get_attribute("aria-valuetext")
-        assert reading.inner_text() == text and text.startswith(f"layer {layer}: measured ")
+        assert reading.text_content() == text and text.startswith(f"layer {layer}: measured ")
         assert told_values(text)[:2] == [layer, pytest.approx(line.y[layer - 1], rel=0.01)]
         assert "gain/√2 a layer" in text
     box = canvas.bounding_box()
     figure.page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 100)
-    layer = int(told_values(reading.inner_text())[0])
+    layer = int(told_values(reading.text_content())[0])
     assert 10 < layer < 40
     after(figure, lambda: slider(figure, "gain").press("ArrowRight"))
     moved = Explorer(**START | {"gain": 1.21}).panels[0].lines[0].y[layer - 1]
-    assert told_values(reading.inner_text())[1] == pytest.approx(moved, rel=0.01), (
+    assert told_values(reading.text_content())[1] == pytest.approx(moved, rel=0.01), (
         "it follows the picture"
     )
     figure.page.mouse.move(0, 0)
-    assert reading.inner_text() == ""
+    assert reading.text_content() == ""
 
 
 def test_a_shade_can_be_read_by_keyboard_in_both_directions(figure):

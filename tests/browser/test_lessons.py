@@ -66,7 +66,7 @@ def test_axe_finds_nothing_serious_in_the_outputs(lesson, theme):
 def test_the_explorers_of_one_page_move_by_keyboard_and_do_not_disturb_each_other(lesson):
     figures = lesson.locator(".live").all()
     for figure, names in zip(figures, EXPLORERS[lesson.name], strict=True):
-        figure.scroll_into_view_if_needed()
+        assert whole(figure)
         others = [other.get_attribute("data-drawn") for other in figures if other is not figure]
         first = pixels(figure), sentence(figure)
         for name in names:

@@ -173,14 +173,14 @@ def test_a_figure_whose_kernel_was_shut_down_says_so_and_shows_the_settings_of_i
     one.page.evaluate("manager.kernel = null")
     slider(one, "depth").press("ArrowRight")
     assert one.page.evaluate("sent") == ["asked"] and number(one, "depth").input_value() == "3"
-    assert one.locator(".live-note").inner_text() == "Run this cell to move it."
+    assert one.locator(".live-note").text_content() == "Run this cell to move it."
 
 
 def test_a_new_view_of_a_figure_without_a_kernel_says_so(figure):
     explorer = Explorer(depth=3, width=8)
     one, about = figure(explorer), [explorer.controls, [], explorer.origin, *shown(explorer)]
     one.page.evaluate(RENDER, [*about, "jupyter-widgets-disconnected"])
-    assert one.locator(".live-note").inner_text() == "Run this cell to move it."
+    assert one.locator(".live-note").text_content() == "Run this cell to move it."
 
 
 # --- pinned ---------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ CELLS = (
 PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 SLIDERS = ("depth", "width", "gain", "branch_scale", "lr", "batch")
 MENUS = ("activation", "norm", "skip", "data")
+STEP = "+e.querySelector('figcaption table').rows[1].cells[1].textContent"  # of the row "now"
 
 
 def write(course, name):
@@ -58,13 +59,13 @@ def knob(explorer, name):
 
 def step(explorer):
     """The step that the table tells."""
-    return int(re.search(r"now\s+(\d+)", explorer.locator("figcaption").inner_text())[1])
+    return explorer.evaluate(f"e => {STEP}")
 
 
 def wait_for(explorer, condition):
     """Waits until a condition in JavaScript on the `text` beside the panels and the `step` in it
     holds; `start`: the step now."""
-    found = "const text = e.querySelector('figcaption').innerText, step = +/now\\s+(\\d+)/.exec(text)[1]"
+    found = f"const text = e.querySelector('figcaption').textContent, step = {STEP}"
     explorer.page.wait_for_function(
         f"([e, start]) => {{ {found}; return {condition} }}",
         arg=[explorer.element_handle(), step(explorer)],
@@ -134,7 +135,7 @@ def test_every_button_and_preset_works_by_keyboard(page):
     button(one, "56 with skips").press("Enter")
     wait_for(one, "step === 0 && !text.includes('step 0')")
     line = "Playground(depth=56, norm='batch', skip=True)"
-    assert one.locator(".live-code code").inner_text() == line
+    assert one.locator(".live-code code").text_content() == line
     expect(knob(one, "depth")).to_have_attribute("aria-valuetext", "56")
     assert knob(one, "skip").evaluate("menu => menu.selectedOptions[0].textContent") == "True"
     button(one, "start").press("Enter")
@@ -145,7 +146,7 @@ def test_every_button_and_preset_works_by_keyboard(page):
 def test_the_learning_rate_changes_in_training_and_the_depth_begins_anew(page):
     one, _ = explorers(page)
     button(one, "saved by He").click()
-    wait_for(one, "step === 0 && e.querySelector('.live-code code').innerText === 'Playground()'")
+    wait_for(one, "step === 0 && e.querySelector('.live-code code').textContent === 'Playground()'")
     button(one, "start").click()
     wait_for(one, "step > 20")
     knob(one, "lr").press("ArrowLeft")  # to the right it might diverge, and stop
@@ -227,7 +228,7 @@ def test_knobs_turned_at_random_break_nothing(page):
         page.wait_for_timeout(50)
     pause(one)
     button(one, "saved by He").click()
-    wait_for(one, "step === 0 && e.querySelector('.live-code code').innerText === 'Playground()'")
+    wait_for(one, "step === 0 && e.querySelector('.live-code code').textContent === 'Playground()'")
     button(one, "start").click()
     wait_for(one, "step > 5 && text.includes('training examples')")
     pause(one)
