@@ -194,7 +194,7 @@ AFTER_A_MOMENT = """
 import os
 import threading
 
-moment = 0.2 + int.from_bytes(os.urandom(1), "big") / 100
+moment = 0.8 + int.from_bytes(os.urandom(1), "big") / 100
 threading.Timer(moment, os._exit, [0]).start()
 """
 FLOOD = "from IPython.display import display\nfor k in range(20_000):\n    display({'text/plain': 'x' * 500}, raw=True)"

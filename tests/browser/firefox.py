@@ -67,7 +67,7 @@ def read(stream):
     return json.loads(stream.read(int(length)))
 
 
-def evaluate(ask, script, patience=60):
+def evaluate(ask, script, patience=90):
     """What a script returns, once it is not false."""
     until = time.monotonic() + patience
     while not (value := ask("ExecuteScript", script=script, args=[])["value"]):

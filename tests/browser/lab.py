@@ -132,7 +132,9 @@ def run_all(page, patience=240, tries=1):
     does nothing, and says nothing, until its kernel is connected."""
     from playwright.sync_api import TimeoutError as NotYet
 
-    last = page.locator(".jp-CodeCell .jp-InputPrompt").last
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
+    prompts.evaluate_all("all => all.forEach(one => { one.textContent = '' })")  # stored numbers
+    last = prompts.last
     for _ in range(tries):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -149,7 +151,7 @@ def run_cell(page, cell):
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
     prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=PATIENCE)
-    return cell.locator(".jp-OutputArea").inner_text()
+    return cell.locator(".jp-OutputArea").text_content()
 
 
 def save(page, path):
