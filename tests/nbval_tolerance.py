@@ -3,9 +3,9 @@
 A cell that is tagged nbval-check-output passes if its text is equal and its numbers agree with the stored ones:
 
 - A whole number without a % is exact: 50 layers, 297 images.
-- Every other number is compared by value. It may differ by the cell's tolerance, 2 % of the smaller of the two unless
-  the cell's metadata has another ("tolerance": 0.1), plus one unit of the last printed digit. So 9.99e-8 and 1.00e-7
-  agree. A tolerance of 4 is for what multiplies rounding errors: a fifth of the number and five times it agree.
+- Every other number is compared by value. It may differ by a share of the smaller of the two, plus one unit of the last
+  printed digit. The share is 2 %, unless the cell's metadata has another ("tolerance": 0.1). So 9.99e-8 and 1.00e-7
+  agree. A tolerance of 4, from a fifth to five times, is for numbers in which rounding errors grow.
 - Signs, NaN and infinity are exact.
 - Blanks beside a number do not count, since they pad it to a width.
 - Of a picture the alternative text is compared. Its pixels depend on the system's fonts.
@@ -99,7 +99,7 @@ PICTURE = re.compile(r"data:image/png;base64,[\w+/=]*")
 
 
 def tolerance_of(cell):
-    """The tolerance in a cell's metadata, else the usual one. Raises ValueError on what is no number from 0 to 9."""
+    """The tolerance in a cell's metadata, else the usual one. Raises ValueError unless it is a number from 0 to 9."""
     value = cell.metadata.get("tolerance", TOLERANCE)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 9:
         raise ValueError(f"the cell's tolerance must be a number from 0 to 9, got {value!r}")

@@ -185,7 +185,7 @@ def trained(depth, rates, seeds=5, epochs=40):
 @pytest.mark.slow
 def test_01_no_learning_rate_brings_56_layers_below_a_quarter():
     assert trained(56, (0.001, 0.002, 0.005, 0.01, 0.02, 0.03)).mean(1).min() > 25
-    assert trained(20, (0.005,)).max() < 6  # a start of five, on one processor, ended at 4
+    assert trained(20, (0.005,)).max() < 6  # on one processor, one of the five starts ended at 4 %
 
 
 @pytest.mark.slow
@@ -581,6 +581,7 @@ def test_04_the_lessons_drift_errors_and_ranges():
     )
     assert at_01[0] > 50 and at_01[1] < 5 and at_01[2] < 20
     assert at_003[0] < 20 and 1 < at_003[2] < 20 and at_003[1] < 2
+    assert at_01[2] > 2 * at_01[1] and at_003[2] > 2 * at_003[1]
     rough, smooth = numbers(stored(BUYS, "smooth-33"), "range")
     assert rough > 1 and smooth < 0.5
     layer, batch = (float(found) for found in re.findall(r"(\d+)%", stored(BUYS, "buys-33")))
@@ -607,7 +608,7 @@ def test_04_noise_does_not_take_the_high_learning_rate_away(seed):
             error[kind, rate] = fit(nets, digits(0), lr=rate, **settings).train_error[-1].mean()
     assert error["none", 0.1] > 0.5 and error["noise", 0.1] < 0.15 and error["batch", 0.1] < 0.05
     assert error["noise", 0.03] < 0.15
-    for rate in (0.1, 0.03):  # over twice, but processors differ
+    for rate in (0.1, 0.03):  # the lesson says over twice; processors differ
         assert error["noise", rate] > 1.5 * error["batch", rate]
 
 
@@ -1595,7 +1596,8 @@ def test_08_the_article_claim_by_claim():
     right, pairs, _ = map(int, re.findall(r"(\d+) %", stored("03_batch_norm", "norm-27")))
     assert text[9].endswith(f"{right} % right fall to {pairs} %, in shuffled pairs")
     assert "50 factors: 0.0e+00" in stored("05_vanishing_gradients", "back-05")
-    assert numbers(stored("05_vanishing_gradients", "step-29"), "last layer")[1] > 10_000
+    step = stored("05_vanishing_gradients", "step-29")
+    assert numbers(step, "last layer")[1] > 10_000 and numbers(step, "after one step")[1] > 900
     assert "10,000" in text[11]
     assert text[12].endswith("differ by 0.00000")
     assert stored(SKIPS, "block-04") == "largest difference: 0.00000\n"
@@ -1733,6 +1735,9 @@ def test_09_the_other_four_show_their_fault_at_step_0(seed):
     assert 10 < found["saved by batch norm"][1] < 100
     assert found["BN explodes backward"][1] > 1e8 and found["BN explodes backward"][2] > 1e4
     assert found["56 plain"][1] > 1e4
+    learning = [found[name] for name in ("saved by He", "56 with skips", "200 layers")]
+    assert all(0.02 < change < 60 for *changes, _ in learning for change in changes)
+    assert all(5e-5 < update < 0.03 for _, _, update in learning)
 
 
 @seeds(3)

@@ -65,13 +65,13 @@ def test_a_cell_may_be_stricter_or_more_tolerant():
     assert difference("2.00", "2.15", tolerance=0.1) is None
     assert difference("2.00", "2.02", tolerance=0) is not None
     assert difference("2.00", "2.01", tolerance=0) is None, "one unit of the last digit is left"
-    for fifth, whole in (("1.0e+08", "5.1e+08"), ("5.1e+08", "1.0e+08")):
-        assert difference(fifth, whole, tolerance=4) is None
-        assert difference(fifth, whole, tolerance=3.9) is not None
+    for stored, computed in (("1.0e+08", "5.1e+08"), ("5.1e+08", "1.0e+08")):
+        assert difference(stored, computed, tolerance=4) is None
+        assert difference(stored, computed, tolerance=3.9) is not None
 
 
 @pytest.mark.parametrize("value", [-0.1, 9.5, "0.1", True, None])
-def test_a_tolerance_that_is_none_is_refused(value):
+def test_an_invalid_tolerance_is_refused(value):
     with pytest.raises(ValueError, match="tolerance must be a number from 0 to 9"):
         tolerance_of(new_code_cell(metadata={"tolerance": value}))
 

@@ -20,7 +20,7 @@ def button(figure, name):
 
 
 def sentence(figure):
-    """What the figure says in words; also far from the view, where JupyterLab leaves inner_text empty."""
+    """What the figure says in words. Not inner_text: JupyterLab leaves it empty far from the view."""
     return figure.locator("figcaption p").first.text_content()
 
 

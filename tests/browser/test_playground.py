@@ -169,25 +169,28 @@ def test_all_of_it_fits_into_one_window(page, theme):
     for _ in range(4):
         button(one, "keep this run").click()
     one.locator(".live-code p").nth(3).wait_for()
-    assert whole(one)
-    wait_for_rest(one)
-    window = page.locator(".jp-WindowedPanel-outer").bounding_box()
-    parts = one.locator(":is(button, input, select, canvas, figcaption p, td, .live-code p)").all()
-    boxes = [part.bounding_box() for part in parts]
-    button(one, "forget kept runs").click()
-    one.locator(".live-code p").nth(1).wait_for(state="detached")
-    page.set_viewport_size({"width": 1400, "height": 900})
-    for box in boxes:
-        assert window["y"] - 1 <= box["y"]
-        assert box["y"] + box["height"] <= window["y"] + window["height"] + 1
-    assert one.evaluate("one => one.scrollWidth <= one.clientWidth")
+    try:
+        assert whole(one)
+        wait_for_rest(one)
+        window = page.locator(".jp-WindowedPanel-outer").bounding_box()
+        parts = ":is(button, input, select, canvas, figcaption p, td, .live-code p)"
+        for part in one.locator(parts).all():
+            box = part.bounding_box()
+            assert window["y"] - 1 <= box["y"], part
+            assert box["y"] + box["height"] <= window["y"] + window["height"] + 1, part
+        assert one.evaluate("one => one.scrollWidth <= one.clientWidth")
+    finally:
+        button(one, "forget kept runs").click()
+        one.locator(".live-code p").nth(1).wait_for(state="detached")
+        page.set_viewport_size({"width": 1400, "height": 900})
 
 
 def wait_for_rest(one):
     """Brings a figure to the top of the window, and waits until it stays there: JupyterLab guesses
     how high cells are until they are seen."""
-    before = None
+    deadline, before = time.monotonic() + lab.PATIENCE / lab.SECOND, {}
     while before != (box := one.bounding_box()):
+        assert time.monotonic() < deadline, "the figure does not come to rest"
         before = box
         one.evaluate("one => one.scrollIntoView({block: 'start'})")
         one.page.wait_for_timeout(200)
