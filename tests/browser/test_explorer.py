@@ -54,9 +54,7 @@ def figure(lesson):
     figure.scroll_into_view_if_needed()
     if button(figure, "unpin").count():
         button(figure, "unpin").click()
-    after(
-        figure, button(figure, "reset").click
-    )  # its answer must not come in the middle of the test
+    after(figure, button(figure, "reset").click)  # else its answer might come during the test
     wait_for(figure, **START)
     yield figure
     assert lesson.complaints == []
